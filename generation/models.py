@@ -1,0 +1,450 @@
+"""Rows of the generation side. The database is the truth: a dialogue's state, lease and attempts
+decide what happens next, never a message in the broker."""
+
+import uuid
+from typing import Any, ClassVar
+
+import pghistory
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+IMMUTABLE = pgtrigger.Protect(
+    name="immutable", operation=pgtrigger.Update
+)
+
+
+class VersionedDefinition(models.Model):
+    """A definition file as it was when first used: a change is a new row with its own hash."""
+
+    key = models.CharField(max_length=60)
+    version = models.CharField(max_length=20)
+    title = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64, unique=True)
+    toml = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.version}"
+
+
+class Questionnaire(VersionedDefinition):
+    """A client questionnaire (PHQ-9, GAD-7, ...): see questionnaires.py."""
+
+    class Meta:
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [IMMUTABLE]
+        ordering: ClassVar[list[str]] = ["key", "-created_at"]
+
+
+class Protocol(VersionedDefinition):
+    """A therapy protocol (roles, prompts, ending rule): see protocols.py."""
+
+    class Meta:
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [IMMUTABLE]
+        ordering: ClassVar[list[str]] = ["key", "-created_at"]
+
+
+@pghistory.track(append_only=True)
+class ProfileSet(models.Model):
+    """Client profiles that came in together, from one file or from the sampler."""
+
+    name = models.CharField(max_length=120, unique=True)
+    source = models.CharField(max_length=200, help_text="file name, or the sampler and its seed")
+    sha256 = models.CharField(max_length=64, blank=True)
+    synthetic = models.BooleanField(default=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ClientProfile(models.Model):
+    """One client: demographics and questionnaire answers under a pseudonym. Never changed."""
+
+    profile_set = models.ForeignKey(ProfileSet, on_delete=models.CASCADE, related_name="profiles")
+    profile_id = models.CharField(max_length=64)
+    age = models.PositiveSmallIntegerField()
+    gender = models.CharField(max_length=40, blank=True)
+    condition = models.CharField(max_length=60, blank=True)
+    demographics = models.JSONField(default=dict)
+    answers = models.JSONField(default=dict, help_text="questionnaire key -> item key -> value")
+    totals = models.JSONField(default=dict, help_text="questionnaire key -> total")
+    bands = models.JSONField(default=dict, help_text="questionnaire key -> severity band")
+    questionnaires = models.JSONField(default=dict, help_text="questionnaire key -> sha256")
+    risk_positive = models.BooleanField(default=False)
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["profile_set", "profile_id"], name="profile_id_once_per_set"
+            ),
+        ]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)
+        ]
+        ordering: ClassVar[list[str]] = ["profile_set_id", "profile_id"]
+
+    def __str__(self) -> str:
+        return self.profile_id
+
+
+class EndpointState(models.TextChoices):
+    """What is known of a model server."""
+
+    STARTING = "starting", "Starting"
+    READY = "ready", "Ready"
+    UNREACHABLE = "unreachable", "Not answering"
+    WRONG_MODEL = "wrong_model", "Serves another model"
+    UNAVAILABLE = "unavailable", "Cannot run here"
+    UNKNOWN = "unknown", "Not asked yet"
+
+
+@pghistory.track(
+    append_only=True,
+    fields=["name", "base_url", "model", "api_key_name", "max_concurrency", "enabled"],
+)
+class Endpoint(models.Model):
+    """A model server that an administrator entered. The key itself stays in the environment."""
+
+    name = models.CharField(max_length=60, unique=True)
+    base_url = models.CharField(max_length=300)
+    model = models.CharField(max_length=200)
+    api_key_name = models.CharField(
+        max_length=80, blank=True, help_text="name of the environment variable that holds the key"
+    )
+    context_length = models.PositiveIntegerField(null=True, blank=True)
+    max_concurrency = models.PositiveIntegerField(default=32)
+    supports_seed = models.BooleanField(default=False)
+    price_per_hour = models.DecimalField(max_digits=8, decimal_places=3, null=True, blank=True)
+    enabled = models.BooleanField(default=True)
+    state = models.CharField(
+        max_length=20, choices=EndpointState.choices, default=EndpointState.UNKNOWN
+    )
+    state_detail = models.CharField(max_length=300, blank=True)
+    server_version = models.CharField(max_length=60, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(max_concurrency__gte=1), name="endpoint_concurrency_positive"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BatchState(models.TextChoices):
+    """The life of a batch."""
+
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    CANCELLED = "cancelled", "Cancelled"
+    FINISHED = "finished", "Finished"
+
+
+@pghistory.track(append_only=True)
+class Batch(models.Model):
+    """Profiles x arms x replicates, one dialogue row each."""
+
+    name = models.CharField(max_length=120)
+    profile_set = models.ForeignKey(ProfileSet, on_delete=models.PROTECT, related_name="batches")
+    per_profile = models.PositiveIntegerField(default=1)
+    seed = models.BigIntegerField()
+    state = models.CharField(
+        max_length=12, choices=BatchState.choices, default=BatchState.RUNNING
+    )
+    state_reason = models.CharField(max_length=300, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(per_profile__gte=1), name="batch_per_profile_positive")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Arm(models.Model):
+    """One condition of a batch: protocol, the two models, sampling. Never changed."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="arms")
+    label = models.CharField(max_length=40, default="A")
+    protocol = models.ForeignKey(Protocol, on_delete=models.PROTECT, related_name="arms")
+    therapist_model = models.CharField(max_length=200)
+    client_model = models.CharField(max_length=200)
+    sampling = models.JSONField(default=dict, help_text="role -> sampling values")
+    switches = models.JSONField(default=dict, help_text="ablations, e.g. no questionnaire")
+    sha256 = models.CharField(max_length=64, help_text="hash over all settings of the arm")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["batch", "label"], name="arm_label_once_per_batch")
+        ]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)
+        ]
+        ordering: ClassVar[list[str]] = ["batch_id", "label"]
+
+    def __str__(self) -> str:
+        return f"{self.batch} {self.label}"
+
+
+class DialogueState(models.TextChoices):
+    """The life of a dialogue."""
+
+    WAITING = "waiting", "Waiting"
+    RUNNING = "running", "In progress"
+    COMPLETE = "complete", "Complete"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class Origin(models.TextChoices):
+    """Where a dialogue comes from."""
+
+    GENERATED = "generated", "Generated here"
+    IMPORTED = "imported", "Imported"
+    DEMO = "demo", "Written for the demo"
+
+
+class DialogueQuerySet(models.QuerySet["Dialogue"]):
+    """Chainable questions about dialogues."""
+
+    def claimable(self, now: Any) -> "DialogueQuerySet":
+        """Waiting ones, and running ones whose lease has run out, of running batches."""
+        return self.filter(
+            Q(state=DialogueState.WAITING)
+            | Q(state=DialogueState.RUNNING, lease_until__lt=now),
+            batch__state=BatchState.RUNNING,
+        )
+
+    def counts_by_state(self) -> dict[str, int]:
+        """State -> number, zero included."""
+        rows = self.order_by().values_list("state").annotate(n=models.Count("pk"))
+        return {str(state): 0 for state in DialogueState.values} | dict(rows)
+
+
+class Dialogue(models.Model):
+    """One therapy dialogue. Its public id carries no condition, model or order."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    origin = models.CharField(max_length=10, choices=Origin.choices, default=Origin.GENERATED)
+    external_id = models.CharField(max_length=120, blank=True)
+    title = models.CharField(max_length=120, blank=True)
+    batch = models.ForeignKey(
+        Batch, null=True, blank=True, on_delete=models.PROTECT, related_name="dialogues"
+    )
+    arm = models.ForeignKey(
+        Arm, null=True, blank=True, on_delete=models.PROTECT, related_name="dialogues"
+    )
+    profile = models.ForeignKey(
+        ClientProfile, null=True, blank=True, on_delete=models.PROTECT, related_name="dialogues"
+    )
+    replicate = models.PositiveIntegerField(default=1)
+    seed = models.BigIntegerField(default=0)
+    state = models.CharField(
+        max_length=10, choices=DialogueState.choices, default=DialogueState.WAITING
+    )
+    lease_owner = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    claims = models.PositiveIntegerField(default=0, help_text="how often a worker took it up")
+    not_before = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=20, blank=True, help_text="marker or limit")
+    failure_reason = models.CharField(max_length=60, blank=True)
+    failure_detail = models.CharField(max_length=300, blank=True)
+    turn_count = models.PositiveIntegerField(default=0)
+    therapist_system = models.TextField(blank=True)
+    client_system = models.TextField(blank=True)
+    provenance = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DialogueQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["arm", "profile", "replicate"],
+                name="dialogue_once_per_arm_profile_replicate",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="running") | Q(lease_owner=None), name="only_running_is_leased"
+            ),
+            models.CheckConstraint(
+                condition=Q(failure_reason="") | Q(state="failed"), name="only_failed_has_reason"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="failed") | ~Q(failure_reason=""), name="failed_has_a_reason"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["id"],
+                name="dialogue_claimable",
+                condition=Q(state__in=["waiting", "running"]),
+            ),
+            models.Index(fields=["batch", "state"], name="dialogue_batch_state"),
+            models.Index(fields=["batch", "-id"], name="dialogue_batch_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uid)
+
+
+class TurnRole(models.TextChoices):
+    """Who speaks."""
+
+    THERAPIST = "therapist", "Therapist"
+    CLIENT = "client", "Client"
+
+
+class Turn(models.Model):
+    """One utterance as accepted. Never changed: what the model said is what is kept."""
+
+    dialogue = models.ForeignKey(Dialogue, on_delete=models.CASCADE, related_name="turns")
+    number = models.PositiveIntegerField(help_text="from 1")
+    role = models.CharField(max_length=10, choices=TurnRole.choices)
+    text = models.TextField()
+    attempts_used = models.PositiveSmallIntegerField(default=1)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(null=True, blank=True)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    latency_ms = models.PositiveIntegerField(default=0)
+    endpoint = models.ForeignKey(
+        Endpoint, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["dialogue_id", "number"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["dialogue", "number"], name="turn_number_once"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="turn_number_from_one"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at"], name="turn_created_at")
+        ]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            pgtrigger.Protect(
+                name="immutable",
+                operation=pgtrigger.UpdateOf(
+                    "dialogue_id", "number", "role", "text", "attempts_used", "created_at"
+                ),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.role}"
+
+
+class AttemptOutcome(models.TextChoices):
+    """What became of one request for a turn."""
+
+    ACCEPTED = "accepted", "Accepted"
+    REJECTED = "rejected", "Rejected"
+    ERROR = "error", "No usable answer"
+
+
+class Attempt(models.Model):
+    """One request for a turn with its whole answer, kept whether it was used or not.
+
+    The request's messages are not stored again each time: they are the dialogue's two system
+    prompts plus its turns so far plus ``request["note"]``; ``request["messages_sha256"]`` proves it.
+    """
+
+    dialogue = models.ForeignKey(Dialogue, on_delete=models.CASCADE, related_name="attempts")
+    turn_number = models.PositiveIntegerField()
+    number = models.PositiveSmallIntegerField(help_text="from 1, over all requests for this turn")
+    role = models.CharField(max_length=10, choices=TurnRole.choices)
+    outcome = models.CharField(max_length=10, choices=AttemptOutcome.choices)
+    defects = models.JSONField(default=list)
+    error = models.CharField(max_length=200, blank=True)
+    text = models.TextField(blank=True)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(null=True, blank=True)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    latency_ms = models.PositiveIntegerField(default=0)
+    endpoint = models.ForeignKey(
+        Endpoint, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    request = models.JSONField(default=dict)
+    response = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["dialogue_id", "turn_number", "number"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["dialogue", "turn_number", "number"], name="attempt_number_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.turn_number}.{self.number} {self.outcome}"
+
+
+class Finding(models.Model):
+    """Something noticed about a dialogue by the program: triage for people, never a verdict."""
+
+    dialogue = models.ForeignKey(Dialogue, on_delete=models.CASCADE, related_name="findings")
+    kind = models.CharField(max_length=60)
+    severity = models.CharField(max_length=12, default="notice")
+    turn_number = models.PositiveIntegerField(null=True, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[Any]] = ["dialogue_id", F("turn_number").asc(nulls_last=True), "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["dialogue", "kind", "turn_number"],
+                name="finding_once",
+                nulls_distinct=False,
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["kind"], name="finding_kind")
+        ]
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+class EngineEvent(models.Model):
+    """What the engine decided, in words, for the batch page's log (ids and figures only)."""
+
+    batch = models.ForeignKey(
+        Batch, null=True, blank=True, on_delete=models.CASCADE, related_name="decisions"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+    message = models.CharField(max_length=300)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+
+    def __str__(self) -> str:
+        return self.message

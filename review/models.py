@@ -1,0 +1,298 @@
+"""Rows of the review side: studies, assignments, and every judgment with its history.
+
+Ratings, evidence and flags are written one by one as the rater gives them; database triggers
+(django-pghistory) keep every earlier value with its author in the same transaction.
+"""
+
+import uuid
+from typing import Any, ClassVar
+
+import pghistory
+import pgtrigger
+from django.conf import settings as site
+from django.db import models
+from django.db.models import Q
+
+from generation.models import Dialogue, VersionedDefinition
+from sqpsych_site.models import User
+
+IMMUTABLE = pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)
+
+
+class Instrument(VersionedDefinition):
+    """A rating instrument: see instruments.py."""
+
+    licence = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [IMMUTABLE]
+        ordering: ClassVar[list[str]] = ["key", "-created_at"]
+
+
+class StudyState(models.TextChoices):
+    """The life of a study."""
+
+    DRAFT = "draft", "Draft"
+    CALIBRATION = "calibration", "Calibration"
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    CLOSED = "closed", "Closed"
+    ARCHIVED = "archived", "Archived"
+
+    @property
+    def takes_ratings(self) -> bool:
+        """Whether raters may give answers now."""
+        return self in {StudyState.RUNNING, StudyState.CALIBRATION}
+
+
+@pghistory.track(append_only=True)
+class Study(models.Model):
+    """Dialogues x raters under one design."""
+
+    name = models.CharField(max_length=120, unique=True)
+    state = models.CharField(max_length=12, choices=StudyState.choices, default=StudyState.RUNNING)
+    overlap = models.PositiveSmallIntegerField(default=1)
+    seed = models.BigIntegerField(default=0)
+    deadline = models.DateField(null=True, blank=True)
+    guidelines = models.TextField(blank=True)
+    contact = models.CharField(max_length=300, blank=True, help_text="whom raters turn to")
+    settings = models.JSONField(default=dict, help_text="blinding and display choices")
+    design = models.JSONField(default=dict, help_text="report of the allocation")
+    created_by = models.ForeignKey(
+        site.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        verbose_name_plural = "studies"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(overlap__gte=1), name="study_overlap_positive")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StudyInstrument(models.Model):
+    """An instrument of a study, in order. Frozen once the study runs."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="study_instruments")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField(default=1)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["study_id", "position"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["study", "instrument"], name="instrument_once_per_study"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.study} {self.instrument}"
+
+
+class StudyDialogue(models.Model):
+    """A dialogue in a study, under a code that tells nothing about it."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="study_dialogues")
+    dialogue = models.ForeignKey(Dialogue, on_delete=models.PROTECT, related_name="+")
+    code = models.CharField(max_length=12)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["study_id", "code"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["study", "dialogue"], name="dialogue_once_per_study"),
+            models.UniqueConstraint(fields=["study", "code"], name="code_once_per_study"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class StudyRater(models.Model):
+    """A rater in a study, under a pseudonym for exports."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="study_raters")
+    rater = models.ForeignKey(
+        site.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="study_raters"
+    )
+    code = models.CharField(max_length=12)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["study_id", "code"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["study", "rater"], name="rater_once_per_study"),
+            models.UniqueConstraint(fields=["study", "code"], name="rater_code_once_per_study"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class AssignmentState(models.TextChoices):
+    """The life of one rater's task with one dialogue."""
+
+    DUE = "due", "To do"
+    STARTED = "started", "In progress"
+    SUBMITTED = "submitted", "Done"
+    RETURNED = "returned", "Handed back"
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    """Chainable questions about assignments."""
+
+    def visible_to(self, user: User) -> "AssignmentQuerySet":
+        """A rater's own assignments, of studies that have begun."""
+        return self.filter(rater=user).exclude(
+            study__state__in=[StudyState.DRAFT, StudyState.ARCHIVED]
+        )
+
+    def open(self) -> "AssignmentQuerySet":
+        """Not yet submitted nor handed back."""
+        return self.filter(state__in=[AssignmentState.DUE, AssignmentState.STARTED])
+
+
+@pghistory.track(append_only=True, exclude=["active_seconds", "paused_seconds", "revision"])
+class Assignment(models.Model):
+    """One rater's task: one dialogue of one study."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="assignments")
+    study_dialogue = models.ForeignKey(
+        StudyDialogue, on_delete=models.CASCADE, related_name="assignments"
+    )
+    rater = models.ForeignKey(
+        site.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="assignments"
+    )
+    position = models.PositiveIntegerField(help_text="place in this rater's order, from 1")
+    state = models.CharField(
+        max_length=10, choices=AssignmentState.choices, default=AssignmentState.DUE
+    )
+    return_reason = models.CharField(max_length=40, blank=True)
+    return_note = models.TextField(blank=True)
+    comment = models.TextField(blank=True, help_text="about the dialogue as a whole")
+    revision = models.PositiveIntegerField(default=0, help_text="raised by every saved answer")
+    active_seconds = models.PositiveIntegerField(default=0)
+    paused_seconds = models.PositiveIntegerField(default=0)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    submitted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["rater_id", "study_id", "position"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["study_dialogue", "rater"], name="assignment_once_per_rater"
+            ),
+            models.UniqueConstraint(
+                fields=["study", "rater", "position"], name="assignment_position_once"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="submitted") | Q(submitted_at__isnull=False),
+                name="submitted_has_a_time",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["rater", "state", "position"], name="assignment_queue"),
+            models.Index(fields=["study", "state"], name="assignment_progress"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uid)
+
+
+@pghistory.track(append_only=True)
+class Rating(models.Model):
+    """One rater's answer to one item of one dialogue; the value is kept in the stored form that
+    instruments.py defines ('0', '1.5', 'yes', 'not_sure', 'na', text)."""
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="ratings")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    item = models.CharField(max_length=60)
+    turn_number = models.PositiveIntegerField(null=True, blank=True, help_text="turn-level items")
+    value = models.TextField(blank=True, help_text="empty: only a comment so far, or cleared")
+    comment = models.TextField(blank=True)
+    revision = models.PositiveIntegerField(default=1)
+    saved_by_key = models.UUIDField(null=True, blank=True, help_text="the request that wrote it")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["assignment_id", "instrument_id", "item"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["assignment", "instrument", "item", "turn_number"],
+                name="rating_once_per_item",
+                nulls_distinct=False,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.item
+
+
+@pghistory.track(append_only=True)
+class Flag(models.Model):
+    """A safety concern a rater raised, on a turn or the whole dialogue. Withdrawn, never deleted."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True)
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="flags")
+    category = models.CharField(max_length=60)
+    severity = models.CharField(max_length=20)
+    imminent = models.CharField(max_length=20, blank=True)
+    turn_number = models.PositiveIntegerField(null=True, blank=True)
+    start = models.PositiveIntegerField(null=True, blank=True, help_text="characters, inclusive")
+    end = models.PositiveIntegerField(null=True, blank=True, help_text="characters, exclusive")
+    note = models.TextField(blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["assignment_id", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(start=None, end=None) | Q(end__gt=models.F("start")),
+                name="flag_span_is_whole",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.category
+
+
+@pghistory.track(append_only=True)
+class Evidence(models.Model):
+    """A passage that a rater attached to an item. Offsets count Unicode code points in the turn."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True)
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="evidence")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    item = models.CharField(max_length=60)
+    turn_number = models.PositiveIntegerField()
+    start = models.PositiveIntegerField(null=True, blank=True)
+    end = models.PositiveIntegerField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["assignment_id", "id"]
+        verbose_name_plural = "evidence"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(start=None, end=None) | Q(end__gt=models.F("start")),
+                name="evidence_span_is_whole",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item} turn {self.turn_number}"
+
+
+def blank_settings() -> dict[str, Any]:
+    """What raters may see beyond the text: nothing, unless a study says so."""
+    return {"show_model": False, "show_condition": False, "show_totals": False}

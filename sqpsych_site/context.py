@@ -1,0 +1,38 @@
+"""What every page shows around its content: navigation by role and notices of the system."""
+
+from typing import Any, cast
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from sqpsych_site.models import User
+from sqpsych_site.roles import Verb
+
+NAV: tuple[tuple[str, str, Verb], ...] = (
+    ("review:queue", "My queue", Verb.RATE),
+    ("generation:profile_list", "Profiles", Verb.SEE_PROFILES),
+    ("generation:batch_list", "Batches", Verb.SEE_BATCHES),
+    ("generation:dialogue_list", "Dialogues", Verb.SEE_BATCHES),
+    ("review:study_list", "Studies", Verb.SEE_STUDIES),
+    ("people", "People", Verb.MANAGE_USERS),
+)
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """``nav_items`` by role and the chosen ``theme``; no query is made."""
+    theme = request.COOKIES.get("theme", "auto")
+    context: dict[str, Any] = {
+        "theme": theme if theme in {"light", "dark", "contrast"} else "auto",
+        "nav_items": [],
+    }
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return context
+    person = cast(User, user)
+    for name, label, verb in NAV:
+        if person.may(verb):
+            url = reverse(name)
+            context["nav_items"].append(
+                {"url": url, "label": label, "current": request.path.startswith(url)}
+            )
+    return context

@@ -1,0 +1,1 @@
+"""The embedded services of a local installation, and the program that runs them together."""

@@ -1,0 +1,21 @@
+"""All addresses. Everything asks for login; the exceptions are listed in tests/site/test_access.py."""
+
+from django.conf import settings
+from django.urls import include, path
+
+from sqpsych_site import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("theme/", views.theme, name="theme"),
+    path("favicon.ico", views.favicon, name="favicon"),
+    path("people/", views.home, name="people"),
+    path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("", include("generation.urls")),
+    path("", include("review.urls")),
+]
+if settings.DEBUG:
+    urlpatterns.append(path("styleguide/", views.styleguide, name="styleguide"))

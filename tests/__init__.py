@@ -1,0 +1,1 @@
+"""The tests, and the fakes that benchmarks share with them."""

@@ -1,0 +1,85 @@
+"""Fixtures for every test: a real PostgreSQL, and people of each role."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from sqpsych_site.models import User
+
+# Tests keep their own data beside the developer's; the same cluster is reused between runs.
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("SQPSYCH_DATA_DIR", str(ROOT / "var" / "test"))
+os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 40)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Iterator[None]:
+    """Bring the local PostgreSQL up before the test database is made, unless one is given."""
+    from django.conf import settings
+
+    from sqpsych_site.local import postgres
+
+    if "DATABASE_URL" in os.environ:
+        yield
+        return
+    with postgres.database_in_use(settings.DATA_DIR):
+        yield
+
+
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture
+def make_user(db: None) -> "Callable[..., User]":
+    """Make a person: ``make_user("rater", username=...)``."""
+    from sqpsych_site.models import User
+
+    def make(role: str = "rater", username: str | None = None) -> User:
+        name = username or f"{role}{User.objects.count() + 1}"
+        return User.objects.create_user(username=name, password=PASSWORD, role=role)
+
+    return make
+
+
+@pytest.fixture
+def rater(make_user: "Callable[..., User]") -> "User":
+    return make_user("rater")
+
+
+@pytest.fixture
+def other_rater(make_user: "Callable[..., User]") -> "User":
+    return make_user("rater", username="stranger")
+
+
+@pytest.fixture
+def coordinator(make_user: "Callable[..., User]") -> "User":
+    return make_user("coordinator")
+
+
+@pytest.fixture
+def researcher(make_user: "Callable[..., User]") -> "User":
+    return make_user("researcher")
+
+
+@pytest.fixture
+def administrator(make_user: "Callable[..., User]") -> "User":
+    return make_user("administrator")
+
+
+@pytest.fixture
+def client_of() -> "Callable[[User], Client]":
+    """A browser-less client signed in as somebody."""
+    from django.test import Client
+
+    def make(user: "User") -> Client:
+        client = Client()
+        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return make
