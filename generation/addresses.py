@@ -17,7 +17,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class AddressRefused(ValueError):  # noqa: N818 - named for what happened, as the pages say it
+class AddressRefused(ValueError):
     """The address may not be used; the message is one sentence for the person who entered it."""
 
 

@@ -154,7 +154,9 @@ def _refusal(text: str, _: Role, __: Expected) -> str:
 
 def has_placeholder(text: str, *_: object) -> str:
     """Words on what kind of unfilled text there is, or nothing."""
-    return "text meant to be filled in" if wording.PLACEHOLDER.search(text.replace("’", "'")) else ""
+    return (
+        "text meant to be filled in" if wording.PLACEHOLDER.search(text.replace("’", "'")) else ""
+    )
 
 
 def _wrong_script(text: str, _: Role, expected: Expected) -> str:

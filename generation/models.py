@@ -10,9 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-IMMUTABLE = pgtrigger.Protect(
-    name="immutable", operation=pgtrigger.Update
-)
+IMMUTABLE = pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)
 
 
 class VersionedDefinition(models.Model):
@@ -164,9 +162,7 @@ class Batch(models.Model):
     profile_set = models.ForeignKey(ProfileSet, on_delete=models.PROTECT, related_name="batches")
     per_profile = models.PositiveIntegerField(default=1)
     seed = models.BigIntegerField()
-    state = models.CharField(
-        max_length=12, choices=BatchState.choices, default=BatchState.RUNNING
-    )
+    state = models.CharField(max_length=12, choices=BatchState.choices, default=BatchState.RUNNING)
     state_reason = models.CharField(max_length=300, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -177,7 +173,9 @@ class Batch(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["-id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(condition=Q(per_profile__gte=1), name="batch_per_profile_positive")
+            models.CheckConstraint(
+                condition=Q(per_profile__gte=1), name="batch_per_profile_positive"
+            )
         ]
 
     def __str__(self) -> str:
@@ -233,8 +231,7 @@ class DialogueQuerySet(models.QuerySet["Dialogue"]):
     def claimable(self, now: Any) -> "DialogueQuerySet":
         """Waiting ones, and running ones whose lease has run out, of running batches."""
         return self.filter(
-            Q(state=DialogueState.WAITING)
-            | Q(state=DialogueState.RUNNING, lease_until__lt=now),
+            Q(state=DialogueState.WAITING) | Q(state=DialogueState.RUNNING, lease_until__lt=now),
             batch__state=BatchState.RUNNING,
         )
 
@@ -350,7 +347,7 @@ class Turn(models.Model):
         triggers: ClassVar[list[pgtrigger.Trigger]] = [
             pgtrigger.Protect(
                 name="immutable",
-                operation=pgtrigger.UpdateOf(
+                operation=pgtrigger.UpdateOf(  # type: ignore[no-untyped-call]  # half typed
                     "dialogue_id", "number", "role", "text", "attempts_used", "created_at"
                 ),
             )
@@ -372,7 +369,8 @@ class Attempt(models.Model):
     """One request for a turn with its whole answer, kept whether it was used or not.
 
     The request's messages are not stored again each time: they are the dialogue's two system
-    prompts plus its turns so far plus ``request["note"]``; ``request["messages_sha256"]`` proves it.
+    prompts plus its turns so far plus ``request["note"]``; ``request["messages_sha256"]``
+    proves it.
     """
 
     dialogue = models.ForeignKey(Dialogue, on_delete=models.CASCADE, related_name="attempts")
@@ -426,9 +424,7 @@ class Finding(models.Model):
                 nulls_distinct=False,
             )
         ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["kind"], name="finding_kind")
-        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["kind"], name="finding_kind")]
 
     def __str__(self) -> str:
         return self.kind

@@ -48,7 +48,9 @@ def read_table(filename: str, content: bytes, known: frozenset[str], problems: P
         return _read_csv(text, known, problems)
     if ending in {"jsonl", "ndjson"}:
         return _read_jsonl(text, known, problems)
-    raise problems.stop(None, "the file name must end in .csv or .jsonl; save it in one of the two.")
+    raise problems.stop(
+        None, "the file name must end in .csv or .jsonl; save it in one of the two."
+    )
 
 
 def guard_formula(value: str) -> str:
@@ -116,7 +118,7 @@ def _check_names(names: list[str], problems: Problems) -> None:
 def _cells(
     rows: Iterator[tuple[int, list[str]]], names: list[str], problems: Problems
 ) -> Iterator[Row]:
-    for count, (number, row) in enumerate(_counted(rows, problems), start=1):
+    for number, row in _counted(rows, problems):
         if len(row) != len(names):
             problems.add(
                 number,
@@ -126,7 +128,7 @@ def _cells(
             )
         else:
             cells = dict(_clean_cells(zip(names, row, strict=True), number, problems))
-            if cells or count == 0:
+            if cells:
                 yield Row(number, {name: _unguard(value) for name, value in cells.items()})
 
 

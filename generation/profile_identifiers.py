@@ -16,10 +16,13 @@ _WORD = re.compile(r"[^\W\d_]+|\d+")
 _HEADERS: tuple[tuple[str, str], ...] = (
     (
         "a name",
-        r"(?:.+ )?(?:first|last|given|family|full|middle|maiden|nick|user|sur|fore|pre|birth) ?names?"
-        r"(?: .+)?|(?:.+ )?(?:surname|forename|vorname|nachname|zuname|familienname|geburtsname"
-        r"|rufname|pr[eé]nom|apellidos?|initials|initialen)(?: .+)?|nom(?: de famille)?|nombre"
-        r"|(?!(?:.* )?(?:medication|drug|medicine|brand|test|scale|study|pet|item) )(?:.+ )?names?",
+        r"(?:.+ )?(?:first|last|given|family|full|middle|maiden|nick|user|sur|fore|pre|birth)"
+        r" ?names?(?: .+)?|(?:.+ )?(?:surname|forename|vorname|nachname|zuname|familienname"
+        r"|geburtsname|rufname|pr[eé]nom|apellidos?|initials|initialen)(?: .+)?"
+        r"|nom(?: de famille)?|nombre"
+        r"|(?!(?:.* )?(?:medication|drug|medicine|brand|test|scale|study|pet|item) )(?:.+ )?names?"
+        r"|names? (?:of )?(?:the |my )?(?:client|patient|partner|mother|father|child|spouse"
+        r"|doctor|gp|therapist|employer|person|contact|relative)s?",
     ),
     (
         "an e-mail address",
@@ -45,10 +48,11 @@ _HEADERS: tuple[tuple[str, str], ...] = (
     ),
     (
         "an insurance or identity number",
-        r"(?:.+ )?(?:insurance|ssn|social security|nhs|medicare|medicaid|mrn|medical record|passport"
-        r"|national id|identity card|id card|iban|bank account|driving licence|drivers? license"
-        r"|tax id|steuer id|versicherten|versicherung|versicherungs|krankenkassen)"
-        r"(?: (?:no|nr|num|number|nummer|id|code|\d+))?"
+        r"(?:.+ )?(?:insurance|social security|nhs|medicare|medicaid|medical record|identity"
+        r"|identity card|id card|bank account|tax|steuer|versicherung|versicherungs|versicherten"
+        r"|krankenkassen|ausweis) (?:no|nr|num|number|nummer|id|code)(?: \d+)?"
+        r"|(?:.+ )?(?:ssn|mrn|iban|national id|passport|social security|driving licence"
+        r"|drivers? license)(?: (?:no|nr|num|number|nummer|id|code))?"
         r"|(?:.+ )?(?:versicherten|versicherungs|krankenversicherungs|sozialversicherungs"
         r"|ausweis|reisepass|patienten|steuer)nummer",
     ),
@@ -58,9 +62,7 @@ _HEADER_RULES = tuple((kind, re.compile(rf"(?:{pattern})")) for kind, pattern in
 
 _DAY, _MONTH = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
 _YEAR = r"(?:1[89]|20)\d\d"
-_MONTH_NAME = (
-    r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez)[a-zä]{0,6}\.?"
-)
+_MONTH_NAME = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez)[a-zä]{0,6}\.?"
 _FULL_DATE = re.compile(
     rf"(?<!\d)(?:{_YEAR}([-/.]){_MONTH}\1{_DAY}"
     rf"|{_DAY}([-/.]) ?{_MONTH}\2 ?(?:{_YEAR}|\d\d)"
@@ -71,7 +73,7 @@ _FULL_DATE = re.compile(
 )
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:]+\s?@\s?[^\s@]+\.[^\W\d_]{2,}")
 _PHONE = re.compile(
-    r"(?<![\w.])(?:\+|00[1-9]|\(?0)\d?(?:[\s()/.-]{0,2}\d){6,14}(?!\w)"
+    r"(?<![\w.])(?!0[.,]\d+(?![\w./-]))(?:\+|00[1-9]|\(?0)\d?(?:[\s()/.-]{0,2}\d){6,14}(?!\w)"
     r"|(?<![\w-])(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])"
 )
 _SOCIAL_SECURITY = re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")
@@ -95,10 +97,10 @@ def identifying_cell(text: str) -> str | None:
         return "an e-mail address"
     if is_full_date(text):
         return "a full date"
-    if _PHONE.search(text):
-        return "a phone number"
     if _SOCIAL_SECURITY.search(text) or _GERMAN_INSURED.search(text):
         return "an insurance or identity number"
+    if _PHONE.search(text):
+        return "a phone number"
     return None
 
 
@@ -110,9 +112,13 @@ def is_full_date(text: str) -> bool:
 _CLINICAL_WORD = re.compile(
     r"(?:diagnos|comorbid|disorder|depressi|anxi|affective|remission|psychopatholog)\w*"
     r"|dsm|icd|skid|scid|mdd|gad|phq|bdi|hamd|hdrs|ham|hama|stai|panas|ctq|scl|gaf|cgi|madrs"
-    r"|conditions?|severity|scores?|totals?|subscale|recurrent|episodes?"
+    r"|severity|subscales?|recurrent|episodes?"
 )
-_CLINICAL_HEADER = re.compile(r"(?:(?:study|patient|client|clinical|diagnostic) )?(?:group|case|cohort|arm)")
+_CLINICAL_HEADER = re.compile(
+    r"(?:(?:study|patient|client|clinical|diagnostic) )?(?:group|case|cohort|arm)"
+    r"|(?:(?:medical|psychiatric|mental|clinical) )?conditions?"
+    r"|(?:.+ )?(?:scores?|totals?|sum)"
+)
 
 
 def is_clinical(header: str) -> bool:

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 BUILTIN_FOLDER = Path(__file__).with_name("questionnaires")
-MAX_BYTES = 1_000_000
+MAX_CHARACTERS = 1_000_000
 
 
 class DefinitionError(ValueError):
@@ -57,9 +57,11 @@ def load_definition(text: str, *, origin: str) -> Definition:
 
     `origin` is the file's name, used only in messages. Raises DefinitionError.
     """
-    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
-        raise DefinitionError(f"{origin} is larger than 1 MB; a definition is a short text file.")
     text = _normalised(text)
+    if len(text) > MAX_CHARACTERS:
+        raise DefinitionError(f"{origin} is larger than 1 MB; a definition is a short text file.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise DefinitionError(f"{origin} holds broken characters; save it in UTF-8.")
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -23,7 +23,12 @@ _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'"})
 
 # Tokenisers read their control tokens inside message text too ("<|im_end|>", "</s>", "[INST]"),
 # so a text that holds one could open a message of another role. A space inside disarms it.
-_OPENING = re.compile(r"<(?=[|｜/A-Za-z_<])")
+_OPENING = re.compile(
+    r"<(?=[|｜]|<?/?\s{0,3}(?:s|sys|bos|eos|pad|unk|mask|sep|cls|think|thinking|turn|start_of_turn"
+    r"|end_of_turn|im_start|im_end|system|user|assistant|model|human|endoftext|tools"
+    r"|tool_[a-z]{1,9}|unused\d{1,4}|extra_id_\d{1,4})\s{0,3}/?>)",
+    re.IGNORECASE,
+)
 _CLOSING = re.compile(r"(?<=[|｜])>")
 _BRACKET = re.compile(r"\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_)[A-Z_]*\])")
 
@@ -44,7 +49,7 @@ def words(text: str) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Lower case with straight apostrophes and single spaces: the form that phrases are sought in."""
+    """Lower case, straight apostrophes, single spaces: the form that phrases are sought in."""
     return " ".join(text.translate(_STRAIGHT).lower().split())
 
 
@@ -58,7 +63,7 @@ def wire_text(text: str) -> str:
 
     Only what is sent changes ("<|im_end|>" goes out as "< |im_end| >"); what is stored does not.
     """
-    if "<" in text or "|>" in text or "｜>" in text:
+    if "<" in text or ">" in text:
         text = _CLOSING.sub(" >", _OPENING.sub("< ", text))
     return _BRACKET.sub("[ ", text) if "[" in text else text
 
@@ -89,7 +94,9 @@ class Fingerprint:
 def fingerprint(text: str) -> Fingerprint:
     """Words counted, hashed as a whole and as runs of four; time linear in the text."""
     found = words(text)
-    runs = [hash(run) for run in zip(*(islice(found, i, None) for i in range(SHINGLE)), strict=False)]
+    runs = [
+        hash(run) for run in zip(*(islice(found, i, None) for i in range(SHINGLE)), strict=False)
+    ]
     distinct = array("q", dict.fromkeys(runs))
     repeated = 1 - len(distinct) / len(runs) if runs else 0.0
     return Fingerprint(len(found), hash(tuple(found)), distinct, repeated)

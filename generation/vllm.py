@@ -5,8 +5,8 @@ each request once: the single retry layer is the engine's, and every failure arr
 `Retryable`, `Permanent` (`ContextFull`) or `Unavailable` of `generation.vllm_errors`. Cancelling
 a call closes its connection, which makes vLLM stop generating.
 
-Its rooms: `vllm_wire` (values and JSON) and `vllm_errors` are pure, `vllm_transport` guards the
-connections.
+Its rooms: `vllm_wire` (values, JSON), `vllm_errors` and `vllm_metrics` are pure, `vllm_transport`
+guards the connections.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ import json
 import ssl
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -31,13 +30,14 @@ from generation.vllm_errors import (
     Unavailable,
     error_for_status,
 )
+from generation.vllm_metrics import Metrics, read_metrics
 from generation.vllm_transport import check_address, connection_error, connector
 from generation.vllm_wire import (
     ChatMessage,
     Completion,
     FinishReason,
+    Health,
     MessageLike,
-    Metrics,
     ModelInfo,
     Sampling,
     chat_request,
@@ -45,7 +45,6 @@ from generation.vllm_wire import (
     read_completion,
     read_field,
     read_json,
-    read_metrics,
     read_models,
 )
 
@@ -78,15 +77,6 @@ KEEP_ALIVE_S: Final = 4.0
 CONTROL_DEADLINE_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether requests may be sent now; `detail` says why not, `reason` as a short code."""
-
-    ok: bool
-    detail: str
-    reason: str = ""
-
-
 class ModelServer:
     """One endpoint: a vLLM server's address, the model asked of it, and a connection pool.
 
@@ -112,8 +102,7 @@ class ModelServer:
     ) -> None:
         self.base: BaseUrl = parse_base_url(base_url)
         if self.base.literal:
-            literal = [str(self.base.literal)]
-            check_addresses(self.base.host, literal, allow_public=allow_public)
+            check_addresses(self.base.host, [str(self.base.literal)], allow_public=allow_public)
         self.model = model
         self._headers = _headers(api_key)
         self._max_connections = max_connections

@@ -47,6 +47,7 @@ WORDS: Mapping[str, str] = {
     "unknown_host": "the model server's host name cannot be found",
     "unreachable": "the model server's host cannot be reached",
     "connect_timeout": "the model server's host does not answer",
+    "engine_dead": "the model server's engine has crashed and has to be started again",
     "tls_failed": "the model server's certificate or TLS set-up is not accepted",
     "address_refused": "the model server's name leads to an address that may not be used",
 }
@@ -75,7 +76,7 @@ class ModelServerError(Exception):
         super().__init__(f"{reason}: {self.detail}")
 
 
-class Retryable(ModelServerError):  # noqa: N818 - the name says what to do
+class Retryable(ModelServerError):
     """The same request may succeed later; `retry_after` is the server's wish in seconds."""
 
     def __init__(
@@ -85,7 +86,7 @@ class Retryable(ModelServerError):  # noqa: N818 - the name says what to do
         self.retry_after = retry_after
 
 
-class Permanent(ModelServerError):  # noqa: N818 - the name says what to do
+class Permanent(ModelServerError):
     """The same request would fail again."""
 
 
@@ -96,7 +97,7 @@ class ContextFull(Permanent):
         super().__init__("context_full", status=status)
 
 
-class Unavailable(ModelServerError):  # noqa: N818 - the name says what to do
+class Unavailable(ModelServerError):
     """No model server to speak to at the moment; the request itself was never judged."""
 
     always_endpoint = True
@@ -123,6 +124,8 @@ _CONTEXT_WORDS = re.compile(
     r"|max_(?:total|output|completion)?_?tokens=\S* ?cannot be greater than"
     r"|context_length_exceeded",
 )
+# vLLM's API process outlives its engine for a moment and answers every request like this.
+_ENGINE_DEAD = re.compile(r"EngineCore encountered an issue|EngineDeadError|^Background loop ")
 _CONTEXT_PARAMS = frozenset({"input_tokens", "input_text"})
 _QUOTE_FREE_HEAD = 400
 
@@ -131,6 +134,9 @@ def error_for_status(
     status: int, body: bytes, *, retry_after: str | None = None, now: datetime | None = None
 ) -> ModelServerError:
     """The error for an answer other than 200. `body` is looked at for known cases only."""
+    message, param = _error_text(body)
+    if status >= 500 and _ENGINE_DEAD.search(message):
+        return Unavailable("engine_dead", status=status)
     if status in _RETRYABLE_STATUS or status >= 500:
         wait = parse_retry_after(retry_after, now=now)
         reason = _RETRYABLE_STATUS.get(status, "server_error")
@@ -139,7 +145,6 @@ def error_for_status(
         return Permanent("redirected", status=status)
     if status < 300:
         return Retryable("bad_http", status=status)
-    message, param = _error_text(body)
     if status in {400, 422} and (param in _CONTEXT_PARAMS or _CONTEXT_WORDS.search(message)):
         return ContextFull(status=status)
     if status == 404:

@@ -19,7 +19,9 @@ _AFTER_LABEL = r"(?:[ \t]{0,3}\([^()\n]{0,40}\))?[\])*_]{0,4}[ \t]{0,3}[:：]"
 
 def _label(names: str) -> re.Pattern[str]:
     """A label at the start of a line (any case), or capitalised after the end of a sentence."""
-    inline = "|".join(f"{n[0].upper()}{n[1:]}|{n.upper()}" for n in names.replace("l?", "l").split("|"))
+    inline = "|".join(
+        f"{n[0].upper()}{n[1:]}|{n.upper()}" for n in names.replace("l?", "l").split("|")
+    )
     return re.compile(
         rf"^[ \t>#*_\[(\-]{{0,6}}(?i:{names}){_AFTER_LABEL}"
         rf"|(?<=[.!?…\"”’)\]*])[ \t]{{1,2}}[*_\[(]{{0,4}}(?:{inline}){_AFTER_LABEL}",
@@ -34,7 +36,8 @@ ROLE_LABELS: Final[dict[Role, re.Pattern[str]]] = {
 # --- refusals and stepping out of the role -----------------------------------------------------
 _MACHINE = (
     r"(?:ai|artificial intelligence|large language model|language model|chatbot|virtual assistant"
-    r"|digital assistant|computer program)(?: (?:language )?(?:model|assistant|chatbot|system|program))?"
+    r"|digital assistant|computer program)"
+    r"(?: (?:language )?(?:model|assistant|chatbot|system|program))?"
 )
 _REQUEST = r"(?:this|that|your|the|such an?)(?: kind of| type of| specific)? request"
 AI_DISCLOSURE: Final = re.compile(
@@ -43,7 +46,10 @@ AI_DISCLOSURE: Final = re.compile(
     r"(?=[,.;:!?]|$| (?:and|so|but|who|that|trained|created|developed|designed|without|here)\b)"
     r"|\bi was (?:trained|created|developed) by (?:openai|anthropic|google|meta|mistral|alibaba)\b"
 )
-_CANNOT = r"\bi(?: can't| cannot| can not|'m unable to| am unable to|'m not able to| am not able to| won't)"
+_CANNOT = (
+    r"\bi(?: can't| cannot| can not|'m unable to| am unable to|'m not able to| am not able to"
+    r"| won't)"
+)
 REFUSAL: Final = re.compile(
     rf"{_CANNOT} (?:assist|help)(?: you)?(?: further)? with {_REQUEST}"
     rf"|{_CANNOT} assist (?:you )?with (?:this|that)\b"
@@ -100,10 +106,13 @@ ITEM_CODE: Final = re.compile(
     r"\b(?:(?:phq|gad|ham[ad]|bai|madrs|pswq|core)[-_]?\d{0,2}_\d{1,2}|bdi_?[a-z0-9]{0,3}_[a-z0-9]{1,10})\b",
     re.IGNORECASE,
 )
-DIAGNOSIS_CODE: Final = re.compile(r"\bF[0-9]{2}\.[0-9]{1,2}\b|\bDSM-?(?:III|IV|V|5)\b|\bICD-?1[01]\b")
+DIAGNOSIS_CODE: Final = re.compile(
+    r"\bF[0-9]{2}\.[0-9]{1,2}\b|\bDSM-?(?:III|IV|V|5)\b|\bICD-?1[01]\b"
+)
 SCORE: Final = re.compile(
     r"\byou (?:have |had |also )?scored (?:an? |of |at )?\d{1,2}\b"
-    r"|\byour (?:total |overall |depression |anxiety |current ){0,2}score (?:is|was|of|came to) (?:an? )?\d{1,2}\b"
+    r"|\byour (?:total |overall |depression |anxiety |current ){0,2}score"
+    r" (?:is|was|of|came to) (?:an? )?\d{1,2}\b"
 )
 
 # --- scripts -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a rating form can ask, and what counts as an answer. Pure.
+"""What a rating form can ask, and how an answer is stored. Pure.
 
 An answer is stored as a string: '0', '1.5', 'yes', 'no', an option's value, option values sorted
 and joined with '|', free text, or one of the two marks that are no measurement and never mixed up
@@ -7,14 +7,14 @@ with one: NA ('na', the item does not apply) and NOT_SURE ('not_sure', the rater
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StringConstraints, model_validator
+from pydantic import Field, StrictBool, model_validator
 
-from review.texts import Frozen, Text
+from review.texts import Frozen, Text, spelled
 
 NA = "na"
 NOT_SURE = "not_sure"
@@ -23,33 +23,20 @@ NO = "no"
 SEPARATOR = "|"
 MAX_POINTS = 101
 
-NA_LABEL = Text({"en": "Not applicable", "de": "Nicht anwendbar"})
-NOT_SURE_LABEL = Text({"en": "Not sure", "de": "Nicht sicher"})
-YES_LABEL = Text({"en": "Yes", "de": "Ja"})
-NO_LABEL = Text({"en": "No", "de": "Nein"})
-
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
-OptionValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,59}$")]
+ScalePoint = Annotated[Decimal, Field(ge=-1000, le=1000, decimal_places=2)]
+Key = Annotated[
+    str, spelled(r"[a-z][a-z0-9_]{0,59}", "small letters, digits and '_', a letter first")
+]
+OptionValue = Annotated[str, spelled(r"[a-z0-9][a-z0-9_]{0,59}", "small letters, digits and '_'")]
 ItemType = Literal["scale", "yes_no", "choice", "multiple", "text"]
 Level = Literal["dialogue", "turn"]
 Measurement = Literal["nominal", "ordinal"]
-RefusalCode = Literal["unknown_item", "off_scale", "hidden", "not_allowed"]
-Answers = Mapping[str, str]
-
-
-class AnswerRefused(Exception):
-    """An answer the instrument does not allow; `sentence` says why and never quotes the answer."""
-
-    def __init__(self, code: RefusalCode, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code: RefusalCode = code
-        self.sentence = sentence
 
 
 class Anchor(Frozen):
     """What one point of a scale means: an optional short name and the description."""
 
-    value: Decimal
+    value: ScalePoint
     label: Text | None = None
     text: Text
 
@@ -60,7 +47,7 @@ class Choice(Frozen):
     value: OptionValue
     label: Text
     anchor: Text | None = None
-    score: float | None = None
+    score: float | None = Field(default=None, allow_inf_nan=False)
     exclusive: StrictBool = False
 
 
@@ -107,6 +94,15 @@ class ShowIf(Frozen):
         return all(met) if self.all_of else any(met)
 
 
+class Words(Frozen):
+    """How the answers common to all instruments are worded."""
+
+    yes: Text = Text({"en": "Yes", "de": "Ja"})
+    no: Text = Text({"en": "No", "de": "Nein"})
+    na: Text = Text({"en": "Not applicable", "de": "Nicht anwendbar"})
+    not_sure: Text = Text({"en": "Not sure", "de": "Nicht sicher"})
+
+
 class Item(Frozen):
     """One question of an instrument.
 
@@ -122,9 +118,9 @@ class Item(Frozen):
     definition: Text | None = None
     guideline: Text | None = None
     example: Text | None = None
-    minimum: Decimal | None = Field(default=None, alias="min")
-    maximum: Decimal | None = Field(default=None, alias="max")
-    step: Decimal = Decimal(1)
+    minimum: ScalePoint | None = Field(default=None, alias="min")
+    maximum: ScalePoint | None = Field(default=None, alias="max")
+    step: ScalePoint = Decimal(1)
     anchors: tuple[Anchor, ...] = ()
     options: tuple[Choice, ...] = ()
     max_length: int = Field(default=4000, ge=1, le=20_000)
@@ -134,6 +130,7 @@ class Item(Frozen):
     requires_evidence: StrictBool | tuple[str, ...] = False
     show_if: ShowIf | None = None
     level: Level = "dialogue"
+    words: Words = Words()
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Item:
@@ -155,17 +152,20 @@ class Item(Frozen):
         if self.type == "yes_no":
             notes = {option.value: option.anchor for option in self.options}
             return (
-                Point(value=YES, label=YES_LABEL, anchor=notes.get(YES)),
-                Point(value=NO, label=NO_LABEL, anchor=notes.get(NO)),
+                Point(value=YES, label=self.words.yes, anchor=notes.get(YES)),
+                Point(value=NO, label=self.words.no, anchor=notes.get(NO)),
             )
         return tuple(Point(value=o.value, label=o.label, anchor=o.anchor) for o in self.options)
 
     @cached_property
     def marks(self) -> tuple[Point, ...]:
         """The answers that are no measurement: not sure, not applicable, where allowed."""
-        not_sure = (Point(value=NOT_SURE, label=NOT_SURE_LABEL),) if self.allow_not_sure else ()
-        na = (Point(value=NA, label=NA_LABEL),) if self.allow_na else ()
-        return not_sure + na
+        marks = []
+        if self.allow_not_sure:
+            marks.append(Point(value=NOT_SURE, label=self.words.not_sure))
+        if self.allow_na:
+            marks.append(Point(value=NA, label=self.words.na))
+        return tuple(marks)
 
     @cached_property
     def values(self) -> frozenset[str]:
@@ -220,69 +220,9 @@ def join_values(values: Iterable[str]) -> str:
     return SEPARATOR.join(sorted(set(values)))
 
 
-def visible(items: Sequence[Item], answers: Answers) -> tuple[Item, ...]:
-    """The items asked after these answers, in order; an answer to a hidden item counts for none."""
-    chosen: dict[str, frozenset[str]] = {}
-    shown = []
-    for item in items:
-        if item.show_if is None or item.show_if.holds(chosen):
-            shown.append(item)
-            chosen[item.key] = item.chosen(answers.get(item.key, ""))
-    return tuple(shown)
-
-
-def unanswered(items: Sequence[Item], answers: Answers, *, level: Level = "dialogue") -> list[str]:
-    """Keys of the visible, required items of this level that have no answer, in order."""
-    return [
-        item.key
-        for item in visible(items, answers)
-        if item.required and item.level == level and not answers.get(item.key, "").strip()
-    ]
-
-
-def check(items: Sequence[Item], key: str, value: str, answers: Answers) -> None:
-    """Raise AnswerRefused unless `value` may be stored for item `key` beside `answers`."""
-    item = next((one for one in items if one.key == key), None)
-    if item is None:
-        raise AnswerRefused("unknown_item", "This instrument has no such item.")
-    if item not in visible(items, answers):
-        raise AnswerRefused("hidden", f"“{item.label}” is not asked after the answers given.")
-    if item.type == "text":
-        _check_text(item, value)
-    elif value in (NA, NOT_SURE) and value not in item.values:
-        mark = NA_LABEL if value == NA else NOT_SURE_LABEL
-        raise AnswerRefused("not_allowed", f"“{item.label}” cannot be answered with “{mark}”.")
-    elif item.type == "multiple" and value not in (NA, NOT_SURE):
-        _check_multiple(item, value)
-    elif value not in item.values:
-        raise AnswerRefused("off_scale", f"“{item.label}” takes {_listed(item)} only.")
-
-
-def _check_text(item: Item, value: str) -> None:
-    if not value.strip() or len(value) > item.max_length or "\x00" in value:
-        limit = f"text of up to {item.max_length} characters"
-        raise AnswerRefused("off_scale", f"“{item.label}” takes {limit}.")
-
-
-def _check_multiple(item: Item, value: str) -> None:
-    parts = value.split(SEPARATOR)
-    if value != join_values(parts) or not set(parts) <= {point.value for point in item.points}:
-        raise AnswerRefused("off_scale", f"“{item.label}” takes {_listed(item)} only, each once.")
-    alone = [o.label for o in item.options if o.exclusive and o.value in parts]
-    if alone and len(parts) > 1:
-        sentence = f"“{item.label}”: “{alone[0]}” cannot be chosen together with others."
-        raise AnswerRefused("not_allowed", sentence)
-
-
-def _listed(item: Item) -> str:
-    names = [point.value if item.type == "scale" else str(point.label) for point in item.points]
-    names += [str(mark.label) for mark in item.marks]
-    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
-
-
 def _scale_point(value: Decimal, anchor: Anchor | None) -> Point:
     stored = written(value)
-    label = (anchor.label if anchor else None) or Text(stored)
+    label = (anchor.label if anchor else None) or Text({"en": stored})
     return Point(value=stored, label=label, anchor=anchor.text if anchor else None)
 
 
@@ -314,7 +254,9 @@ def _other_problem(item: Item) -> str | None:
     if {NA, NOT_SURE} & set(values):
         return f"'{NA}' and '{NOT_SURE}' are set by 'allow_na' and 'allow_not_sure'"
     if item.type == "yes_no":
-        return "a yes/no item takes options 'yes' and 'no' only" if set(values) - {YES, NO} else None
+        return (
+            "a yes/no item takes options 'yes' and 'no' only" if set(values) - {YES, NO} else None
+        )
     if item.type == "text":
         if item.options or item.allow_na or item.allow_not_sure:
             return "a text item takes no options, NA or not sure; leave it optional instead"

@@ -237,13 +237,13 @@ class Rating(models.Model):
 
 @pghistory.track(append_only=True)
 class Flag(models.Model):
-    """A safety concern a rater raised, on a turn or the whole dialogue. Withdrawn, never deleted."""
+    """A safety concern a rater raised about a turn or the dialogue. Withdrawn, never deleted."""
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True)
     assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="flags")
     category = models.CharField(max_length=60)
     severity = models.CharField(max_length=20)
-    imminent = models.CharField(max_length=20, blank=True)
+    details = models.JSONField(default=dict, help_text="further questions of the flag form")
     turn_number = models.PositiveIntegerField(null=True, blank=True)
     start = models.PositiveIntegerField(null=True, blank=True, help_text="characters, inclusive")
     end = models.PositiveIntegerField(null=True, blank=True, help_text="characters, exclusive")

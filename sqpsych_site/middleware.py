@@ -21,7 +21,9 @@ class LoginRequired(LoginRequiredMiddleware):
     the middle of the page.
     """
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseBase:
+    def handle_no_permission(  # type: ignore[override]  # a fragment gets no redirect
+        self, request: HttpRequest, view_func: Any
+    ) -> HttpResponseBase:
         if request.headers.get("X-SQPsych-Save"):
             # The rating page keeps the answer and says so; it must not be navigated away.
             return HttpResponse("Please sign in again.", status=401, content_type="text/plain")

@@ -75,7 +75,7 @@ class Role(models.TextChoices):
 class AuthenticatedRequest(HttpRequest):
     """A request behind the login wall: its user is one of ours."""
 
-    user: "User"  # type: ignore[assignment]  # AnonymousUser never passes LoginRequired
+    user: "User"
     htmx: object
 
 
@@ -97,6 +97,6 @@ def require(
             return view(cast(AuthenticatedRequest, request), *args, **kwargs)
 
         guarded.verb = verb  # type: ignore[attr-defined]  # read by the URL x role test
-        return guarded
+        return cast(Callable[Concatenate[HttpRequest, P], HttpResponseBase], guarded)
 
     return decorate

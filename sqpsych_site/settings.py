@@ -18,8 +18,11 @@ env = environ.Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(str(BASE_DIR / ".env"))
 
-DATA_DIR = Path(env.str("SQPSYCH_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 TESTING = "pytest" in sys.modules
+# Tests keep their data beside the developer's own.
+DATA_DIR = Path(
+    env.str("SQPSYCH_DATA_DIR", default=str(BASE_DIR / ("var/test" if TESTING else "var")))
+).resolve()
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or load_secret_key(DATA_DIR)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -174,7 +177,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 PERMISSIONS_POLICY: dict[str, list[str]] = {
-    name: [] for name in ("camera", "microphone", "geolocation", "payment", "usb", "interest-cohort")
+    name: []
+    for name in ("camera", "microphone", "geolocation", "payment", "usb", "interest-cohort")
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 25 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 25 * 1024 * 1024

@@ -16,9 +16,7 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Task[..., None]]:
     ids only; the body calls one action. What must happen exactly once is guarded by rows, not by
     the broker: a task may run twice.
     """
-    return shared_task(
-        acks_late=True, reject_on_worker_lost=True, ignore_result=True, **options
-    )
+    return shared_task(acks_late=True, reject_on_worker_lost=True, ignore_result=True, **options)
 
 
 @task()

@@ -1,4 +1,4 @@
-"""All addresses. Everything asks for login; the exceptions are listed in tests/site/test_access.py."""
+"""All addresses. Everything asks for login; tests/site/test_access.py lists the exceptions."""
 
 from django.conf import settings
 from django.urls import include, path

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +11,6 @@ if TYPE_CHECKING:
 
     from sqpsych_site.models import User
 
-# Tests keep their own data beside the developer's; the same cluster is reused between runs.
-ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("SQPSYCH_DATA_DIR", str(ROOT / "var" / "test"))
-os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 40)
-
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> Iterator[None]:
@@ -24,6 +18,8 @@ def django_db_modify_db_settings() -> Iterator[None]:
     from django.conf import settings
 
     from sqpsych_site.local import postgres
+
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
     if "DATABASE_URL" in os.environ:
         yield

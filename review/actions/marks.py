@@ -1,6 +1,7 @@
 """Safety flags and evidence: raised on a turn or a span, withdrawn but never deleted."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from django.utils import timezone
 from generation.models import Turn
 from review import instruments
 from review.actions.errors import Refused
-from review.actions.rating import check_open, definition_of, instruments_of, locked
+from review.actions.rating import check_open, definition_of, instruments_of, known_item, locked
 from review.models import Assignment, Evidence, Flag
 from sqpsych_site.models import User
 
@@ -32,7 +33,7 @@ class FlagInput:
     category: str
     severity: str
     place: Place = Place()
-    imminent: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
 
@@ -50,14 +51,15 @@ def _check_place(assignment: Assignment, place: Place) -> None:
         raise Refused("unknown_turn", "This dialogue has no such turn.")
     if (place.start is None) != (place.end is None):
         raise Refused("bad_place", "A marked passage needs its beginning and its end.")
-    if place.start is not None and place.end is not None:
-        if not 0 <= place.start < place.end <= len(text):
-            raise Refused("bad_place", "The marked passage lies outside the turn.")
+    if place.start is None or place.end is None:
+        return
+    if not 0 <= place.start < place.end <= len(text):
+        raise Refused("bad_place", "The marked passage lies outside the turn.")
 
 
-def _safety_form(assignment: Assignment) -> instruments.SafetyForm:
+def _safety_form(assignment: Assignment) -> instruments.FlagForm:
     for row in instruments_of(assignment):
-        form = definition_of(row.sha256, row.toml).safety
+        form = definition_of(row).safety
         if form is not None:
             return form
     raise Refused("no_flags", "This study takes no safety flags.")
@@ -72,15 +74,20 @@ def raise_flag(*, uid: UUID, by: User, flag_uid: UUID, flag: FlagInput) -> Flag:
     known = Flag.objects.filter(uid=flag_uid).first()
     if known is not None and known.assignment_id != assignment.pk:
         raise Refused("not_yours", "This flag belongs to another rating.", status=404)
+    given = {"category": flag.category, "severity": flag.severity, **flag.details}
     try:
-        form.check_flag(flag.category, flag.severity, flag.imminent)
+        form.check({key: value for key, value in given.items() if value})
     except instruments.AnswerRefused as refused:
         raise Refused(refused.code, refused.sentence) from refused
+    open_details = form.missing(given)
+    if open_details:
+        labels = {item.key: str(item.label) for item in form.items}
+        raise Refused("incomplete", f"A flag also needs: {labels[open_details[0]]}.")
     if len(flag.note) > MAX_NOTE:
         raise Refused("too_long", f"A note may have at most {MAX_NOTE:,} characters.")
     _check_place(assignment, flag.place)
     row = known or Flag(uid=flag_uid, assignment=assignment)
-    row.category, row.severity, row.imminent = flag.category, flag.severity, flag.imminent
+    row.category, row.severity, row.details = flag.category, flag.severity, dict(flag.details)
     row.turn_number, row.start, row.end = flag.place.turn, flag.place.start, flag.place.end
     row.note = flag.note
     row.withdrawn_at = None
@@ -108,10 +115,7 @@ def add_evidence(
     row = {entry.key: entry for entry in instruments_of(assignment)}.get(instrument)
     if row is None:
         raise Refused("unknown_item", "This study has no such form.")
-    try:
-        definition_of(row.sha256, row.toml).item(item)
-    except instruments.AnswerRefused as refused:
-        raise Refused(refused.code, refused.sentence) from refused
+    known_item(row, item)
     if place.turn is None:
         raise Refused("bad_place", "Evidence needs a turn.")
     _check_place(assignment, place)

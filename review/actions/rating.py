@@ -4,9 +4,7 @@ Every function takes the assignment's row lock first, so two windows or a replay
 dealt with one after the other, and checks what the instrument allows before anything is written.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from uuid import UUID
 
 from django.db import transaction
@@ -21,17 +19,23 @@ from sqpsych_site.models import User
 MAX_COMMENT = 10_000
 
 
-@lru_cache(maxsize=64)
-def definition_of(sha256: str, toml: str) -> instruments.Instrument:
+def definition_of(row: Instrument, language: str = "en") -> instruments.Instrument:
     """The parsed instrument; rows never change, so parsing once per process is enough."""
-    return instruments.load_instrument(toml, origin=f"instrument {sha256[:12]}")
+    return instruments.cached_instrument(row.toml, language)
+
+
+def known_item(row: Instrument, key: str) -> instruments.Item:
+    """The item called ``key``, or a refusal in words."""
+    try:
+        return definition_of(row).item(key)
+    except KeyError:
+        raise Refused("unknown_item", "This form has no such item.") from None
 
 
 def instruments_of(assignment: Assignment) -> list[Instrument]:
     """The study's instruments in their order."""
     return [
-        link.instrument
-        for link in assignment.study.study_instruments.select_related("instrument")
+        link.instrument for link in assignment.study.study_instruments.select_related("instrument")
     ]
 
 
@@ -114,8 +118,7 @@ def save_answer(*, uid: UUID, by: User, answer: Answer) -> Rating:
     row = rows.get(answer.instrument)
     if row is None:
         raise Refused("unknown_item", "This study has no such form.")
-    definition = definition_of(row.sha256, row.toml)
-    _check_allowed(assignment, row, definition, answer)
+    _check_allowed(assignment, row, answer)
     rating = Rating.objects.filter(
         assignment=assignment, instrument=row, item=answer.item, turn_number=answer.turn
     ).first()
@@ -147,22 +150,19 @@ def save_answer(*, uid: UUID, by: User, answer: Answer) -> Rating:
     return rating
 
 
-def _check_allowed(
-    assignment: Assignment,
-    row: Instrument,
-    definition: instruments.Instrument,
-    answer: Answer,
-) -> None:
+def _check_allowed(assignment: Assignment, row: Instrument, answer: Answer) -> None:
     if answer.comment is not None and len(answer.comment) > MAX_COMMENT:
         raise Refused("too_long", f"A comment may have at most {MAX_COMMENT:,} characters.")
-    known: Mapping[str, str] = (
-        answers_by_instrument(assignment).get(row.pk, {}) if definition.has_conditions else {}
-    )
+    item = known_item(row, answer.item)
+    if (item.level == "turn") != (answer.turn is not None):
+        raise Refused("bad_place", f"“{item.label}” is asked about {item.level}s.")
+    if not answer.value:
+        return
+    # Other answers matter only where some are asked under a condition: spare the query.
+    conditional = any(one.show_if for one in definition_of(row).items)
+    known = answers_by_instrument(assignment).get(row.pk, {}) if conditional else {}
     try:
-        if answer.value:
-            definition.check_answer(answer.item, answer.value, known)
-        else:
-            definition.item(answer.item)
+        definition_of(row).check_answer(answer.item, answer.value, known)
     except instruments.AnswerRefused as refused:
         raise Refused(refused.code, refused.sentence) from refused
 
@@ -189,20 +189,40 @@ def open_assignment(*, assignment: Assignment) -> None:
 
 @dataclass(frozen=True)
 class Missing:
-    """An item without an answer: which form, which item."""
+    """What stands between a rating and its submission: which item, and why in one sentence."""
 
     instrument: str
     item: str
+    sentence: str
 
 
 def missing_items(assignment: Assignment) -> list[Missing]:
-    """What must still be answered before submitting, in the form's order."""
+    """What must still be answered, marked or flagged before submitting, in the form's order."""
     answers = answers_by_instrument(assignment)
-    return [
-        Missing(row.key, item)
-        for row in instruments_of(assignment)
-        for item in definition_of(row.sha256, row.toml).missing(answers.get(row.pk, {}))
-    ]
+    flags = assignment.flags.filter(withdrawn_at=None).count()
+    found = []
+    for row in instruments_of(assignment):
+        form, given = definition_of(row), answers.get(row.pk, {})
+        marked = set(
+            assignment.evidence.filter(instrument=row, withdrawn_at=None).values_list(
+                "item", flat=True
+            )
+        )
+        found += [Missing(row.key, key, "needs an answer") for key in form.missing(given)]
+        found += [
+            Missing(row.key, key, "needs a marked passage as evidence")
+            for key in form.missing_evidence(given, marked)
+        ]
+        conflict = form.flag_conflict(given, flags)
+        if conflict and form.safety:
+            found.append(Missing(row.key, form.safety.question, CONFLICTS[conflict]))
+    return found
+
+
+CONFLICTS = {
+    "flag_missing": "says yes, so please add a flag",
+    "flag_unexpected": "says no, but there is a flag",
+}
 
 
 @transaction.atomic
@@ -257,8 +277,10 @@ def hand_back(*, uid: UUID, by: User, reason: str, note: str = "") -> None:
 
 def next_assignment(*, by: User, after: Assignment | None = None) -> Assignment | None:
     """What to open next: work begun first, then the next due, in the rater's own order."""
-    queue = Assignment.objects.visible_to(by).open().filter(
-        study__state__in=[StudyState.RUNNING, StudyState.CALIBRATION]
+    queue = (
+        Assignment.objects.visible_to(by)
+        .open()
+        .filter(study__state__in=[StudyState.RUNNING, StudyState.CALIBRATION])
     )
     if after is not None:
         queue = queue.exclude(pk=after.pk)

@@ -1,0 +1,1 @@
+"""Pages of the review side: thin; what they do is in actions."""

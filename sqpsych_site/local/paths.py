@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# A Unix socket's address holds 108 bytes with its closing zero; stay well below.
-MAX_SOCKET_PATH = 99
+# A Unix socket's address holds 108 bytes with its closing zero; stay well below. Commas part
+# hosts for PostgreSQL's library, and other signs mean something in an address for Celery.
+_SOCKET_PATH = re.compile(r"[A-Za-z0-9/._+-]{1,99}")
 POSTGRES_PORT = 5432
 POSTGRES_SOCKET = f".s.PGSQL.{POSTGRES_PORT}"
 VALKEY_SOCKET = "valkey.sock"
@@ -38,7 +40,7 @@ class Places:
 
     @property
     def postgres_socket_dir(self) -> Path:
-        """Where PostgreSQL listens: its home, or for deep data directories a short place."""
+        """Where PostgreSQL listens: its home, or a short place if that is deep or oddly named."""
         return self._socket_dir(self.postgres, POSTGRES_SOCKET, "database")
 
     @property
@@ -46,7 +48,7 @@ class Places:
         return self._socket_dir(self.valkey, VALKEY_SOCKET, "broker") / VALKEY_SOCKET
 
     def _socket_dir(self, home: Path, socket_name: str, purpose: str) -> Path:
-        if len(os.fsencode(home / socket_name)) <= MAX_SOCKET_PATH:
+        if _SOCKET_PATH.fullmatch(str(home / socket_name)):
             return home
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         # The name can be guessed, so whoever makes it checks owner and mode before use.

@@ -51,8 +51,11 @@ def start(data_dir: Path | str, *, say: Say = print) -> bool:
     with locked(home.run / "database.start.lock"):
         cluster = open_cluster(home, say)
         if _postmaster(cluster.data) is not None:
-            _wait_until_it_answers(cluster, died=None)
-            return False
+            if _listens_at(cluster):
+                _wait_until_it_answers(cluster, died=None)
+                return False
+            # Moved or renamed while it ran: nobody finds it at its old address.
+            _end(cluster.data)
         make_files(cluster)
         _clear_leftovers(cluster)
         _launch(cluster)
@@ -69,17 +72,7 @@ def stop(data_dir: Path | str) -> bool:
     if not home.run.is_dir():
         return False
     with locked(home.run / "database.start.lock"):
-        data = home.postgres.resolve() / "data"
-        server = _postmaster(data)
-        if server is None:
-            return False
-        # SIGINT is PostgreSQL's fast, SIGQUIT its immediate shutdown (recovery at next start).
-        for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 5.0)):
-            proc.signal_all([server], number)
-            if not proc.wait_gone([server], seconds=seconds):
-                return True
-        _kill(_inside(data))
-    return True
+        return _end(home.postgres.resolve() / "data")
 
 
 def is_running(data_dir: Path | str) -> bool:
@@ -132,6 +125,25 @@ def _postmaster(data: Path) -> proc.ProcessFacts | None:
         return None
     facts = proc.look_at(pid)
     return facts if facts is not None and _is_inside(facts, data) else None
+
+
+def _listens_at(cluster: Cluster) -> bool:
+    lines = (cluster.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    # Line 5 is the socket's directory, written a moment after the process id.
+    return len(lines) < 5 or lines[4] in ("", str(cluster.sockets))
+
+
+def _end(data: Path) -> bool:
+    server = _postmaster(data)
+    if server is None:
+        return False
+    # SIGINT is PostgreSQL's fast, SIGQUIT its immediate shutdown (recovery at next start).
+    for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 5.0)):
+        proc.signal_all([server], number)
+        if not proc.wait_gone([server], seconds=seconds):
+            return True
+    _kill(_inside(data))
+    return True
 
 
 def _is_inside(facts: proc.ProcessFacts, data: Path) -> bool:

@@ -1,6 +1,7 @@
 import pytest
 from django.db import connection, DatabaseError
 
+
 def test_user_change_leaves_an_event(make_user):
     user = make_user("rater")
     user.role = "coordinator"

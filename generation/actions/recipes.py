@@ -1,0 +1,194 @@
+"""How an arm's dialogues are made: resolved settings, rendered prompts, seeds and provenance."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from pydantic import ValidationError
+
+from generation.actions.definitions import parsed_protocol, stored_definitions
+from generation.actions.errors import Refused
+from generation.actions.profiles import record_of
+from generation.models import Arm, Batch, ClientProfile, Dialogue, Protocol
+from generation.profiles import client_text, full_text, intake_text
+from generation.prompts import Prompts, render
+from generation.protocols import ProtocolError, Sampling
+from generation.questionnaires import Definition
+from generation.utterances import CLIENT, THERAPIST
+
+ROLES = (THERAPIST, CLIENT)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a person chose for an arm."""
+
+    protocol: Protocol
+    therapist_model: str
+    client_model: str
+    sampling: Mapping[str, Mapping[str, float | int]]
+
+
+def arm_for(recipe: Recipe, *, batch: Batch, label: str) -> Arm:
+    """The unsaved arm with every setting resolved. Raises Refused on an absurd sampling value."""
+    resolved = {
+        role: _sampling(recipe, role, model)
+        for role, model in zip(ROLES, (recipe.therapist_model, recipe.client_model), strict=True)
+    }
+    facts = {
+        "protocol": recipe.protocol.sha256,
+        "therapist_model": recipe.therapist_model,
+        "client_model": recipe.client_model,
+        "sampling": resolved,
+        "switches": {},
+    }
+    return Arm(
+        batch=batch,
+        label=label,
+        protocol=recipe.protocol,
+        therapist_model=recipe.therapist_model,
+        client_model=recipe.client_model,
+        sampling=resolved,
+        sha256=_digest(facts),
+    )
+
+
+def _sampling(recipe: Recipe, role: str, model: str) -> dict[str, float | int]:
+    defaults = parsed_protocol(recipe.protocol.toml).sampling_for(model)
+    unknown = sorted(set(recipe.sampling) - set(ROLES))
+    if unknown:
+        raise Refused(f"Sampling values are given for “{unknown[0]}”, which is no role.")
+    try:
+        merged = {**defaults.model_dump(), **recipe.sampling.get(role, {})}
+        return Sampling.model_validate(merged).as_request()
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        words = problem["msg"].rstrip(".")
+        raise Refused(f"The sampling value {name} of the {role} is wrong: {words}.") from None
+
+
+def dialogues_for(
+    arm: Arm, profiles: Iterable[ClientProfile], replicates: Sequence[int]
+) -> list[Dialogue]:
+    """Unsaved waiting dialogues, one per profile and replicate."""
+    known = _DefinitionShelf()
+    rows = []
+    for profile in profiles:
+        prompts = _prompts(arm, profile, known.of(profile))
+        facts = _provenance(arm, profile, prompts)
+        rows += [_dialogue(arm, profile, number, prompts, facts) for number in replicates]
+    return rows
+
+
+def dialogue_seed(batch_seed: int, label: str, profile_id: str, replicate: int) -> int:
+    """The seed of one dialogue, 0 to 2**63 - 1: the same on every machine."""
+    name = json.dumps([batch_seed, label, profile_id, replicate]).encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1
+
+
+class _DefinitionShelf:
+    """Definitions by the hashes a profile names; most profiles name the same."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, Definition]] = {}
+
+    def of(self, profile: ClientProfile) -> dict[str, Definition]:
+        name = json.dumps(profile.questionnaires, sort_keys=True)
+        if name not in self._found:
+            self._found[name] = stored_definitions(profile.questionnaires)
+        return self._found[name]
+
+
+def _prompts(arm: Arm, profile: ClientProfile, definitions: Mapping[str, Definition]) -> Prompts:
+    record = record_of(profile)
+    texts = {
+        "client_text": client_text(record, definitions),
+        "intake_text": intake_text(record),
+        "full_text": full_text(record, definitions),
+    }
+    try:
+        return render(
+            parsed_protocol(arm.protocol.toml),
+            texts,
+            therapist_model=arm.therapist_model,
+            client_model=arm.client_model,
+            condition=profile.condition,
+        )
+    except ProtocolError as error:
+        raise Refused(f"Profile {profile.profile_id}: {error}") from None
+
+
+def _dialogue(
+    arm: Arm, profile: ClientProfile, replicate: int, prompts: Prompts, facts: dict[str, Any]
+) -> Dialogue:
+    seed = dialogue_seed(arm.batch.seed, arm.label, profile.profile_id, replicate)
+    return Dialogue(
+        batch=arm.batch,
+        arm=arm,
+        profile=profile,
+        replicate=replicate,
+        seed=seed,
+        therapist_system=prompts.therapist_system,
+        client_system=prompts.client_system,
+        provenance={**facts, "seed": seed},
+    )
+
+
+def _provenance(arm: Arm, profile: ClientProfile, prompts: Prompts) -> dict[str, Any]:
+    """Everything that decides a dialogue, as hashes and settings.
+
+    ``prompts`` holds the case texts and word limits, which have no column of their own.
+    """
+    protocol = arm.protocol
+    return {
+        "profile": {"profile_id": profile.profile_id, "sha256": profile.sha256},
+        "questionnaires": profile.questionnaires,
+        "protocol": {
+            "key": protocol.key,
+            "version": protocol.version,
+            "sha256": protocol.sha256,
+        },
+        "arm": {"label": arm.label, "sha256": arm.sha256},
+        "models": {THERAPIST: arm.therapist_model, CLIENT: arm.client_model},
+        "sampling": arm.sampling,
+        "prompts": {
+            "sha256": _digest(asdict(prompts)),
+            "therapist_case": prompts.therapist_case,
+            "client_case": prompts.client_case,
+            "therapist_words": prompts.therapist_words,
+            "client_words": prompts.client_words,
+        },
+        "code": code_version(),
+    }
+
+
+@cache
+def code_version() -> str:
+    """The program's version, with the commit where it runs from a checkout."""
+    commit = _commit(settings.BASE_DIR / ".git")
+    return f"{settings.VERSION}+{commit[:12]}" if commit else str(settings.VERSION)
+
+
+def _commit(folder: Path) -> str:
+    try:
+        head = (folder / "HEAD").read_text(encoding="ascii").strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        if (folder / name).is_file():
+            return (folder / name).read_text(encoding="ascii").strip()
+        packed = (folder / "packed-refs").read_text(encoding="ascii").splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _digest(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,120 @@
+"""What goes into a session and what comes out of it: requests, replies, verdicts. Pure."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from generation.defects import Defect
+from generation.utterances import THERAPIST, Role, Utterance
+
+EndReason: TypeAlias = Literal["marker", "limit"]
+
+BYTES_PER_TOKEN: Final = 4  # English prose with current tokenisers; the server has the last word
+TOKENS_PER_MESSAGE: Final = 6  # role name and separators of a chat template
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One chat message; role is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+Estimate: TypeAlias = Callable[[Sequence[ChatMessage]], int]
+
+
+@dataclass(frozen=True)
+class TurnRequest:
+    """What to ask a model for: the next turn's role, messages and stop sequences.
+
+    ``attempt`` counts from 1; a retry sends the same messages, only seed or temperature may vary.
+    ``note`` is the text that was put at the end of the last message, or empty.
+    """
+
+    role: Role
+    number: int
+    attempt: int
+    exchange: int
+    messages: tuple[ChatMessage, ...]
+    stop: tuple[str, ...]
+    note: str = ""
+
+    def estimated_tokens(self, estimate: Estimate | None = None) -> int:
+        """Prompt tokens of this request, by ``estimate`` or a rule of thumb."""
+        return (estimate or estimate_tokens)(self.messages)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model server gave back. ``stop_reason`` is the stop sequence met, if it says so."""
+
+    text: str
+    finish_reason: str = "stop"
+    stop_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The dialogue is complete."""
+
+    reason: EndReason
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The reply is the next turn. ``ended`` is set when the session is over with it: store the turn
+    and the dialogue's end in one transaction."""
+
+    utterance: Utterance
+    findings: tuple[Defect, ...] = ()
+    ended: EndReason | None = None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The reply is not taken; ask again."""
+
+    defects: tuple[Defect, ...]
+    attempts_left: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The dialogue cannot go on. ``reason`` is a defect kind, too_many_defects or context_full.
+    ``detail`` never quotes the dialogue."""
+
+    reason: str
+    detail: str
+    defects: tuple[Defect, ...] = ()
+
+
+@dataclass(frozen=True)
+class ContextLimit:
+    """How much the models take: prompt and reply together, in tokens, by role."""
+
+    therapist_tokens: int
+    client_tokens: int
+    therapist_reply: int = 0
+    client_reply: int = 0
+    estimate: Estimate | None = None
+
+    def room(self, role: Role) -> int:
+        """Tokens that a prompt of this role may have."""
+        if role == THERAPIST:
+            return self.therapist_tokens - self.therapist_reply
+        return self.client_tokens - self.client_reply
+
+
+def estimate_tokens(messages: Sequence[ChatMessage]) -> int:
+    """Rule of thumb: four bytes a token, and a few tokens for each message's frame."""
+    size = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
+    return math.ceil(size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
+
+
+def turn_seed(dialogue_seed: int, number: int, attempt: int) -> int:
+    """Seed of one request, 0 to 2**31 - 1: the same on every machine, another for every retry."""
+    name = f"{dialogue_seed}/{number}/{attempt}".encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") & 0x7FFF_FFFF

@@ -1,0 +1,301 @@
+"""What state the endpoints are in: asked, noted in their rows, and turned into lanes."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from generation.actions.waking import send_wake_call
+from generation.adaptive import AdaptiveLimit
+from generation.lanes import Lane, Lanes
+from generation.ledger import Ledger, LedgerClosed
+from generation.models import Endpoint, EndpointState, EngineEvent
+from generation.vllm import AddressRefused, ModelServer, ModelServerError
+
+PROBE_PAUSES_S = (0.3, 0.6, 1.0, 2.0, 3.0, 5.0)
+SUSPECT_AFTER = 3
+# A limit that one slice has learnt is where the next slice in this process starts.
+_learnt_limits: dict[int, int] = {}
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one look at an endpoint showed."""
+
+    state: EndpointState
+    detail: str = ""
+    version: str = ""
+    context_length: int | None = None
+    models: tuple[str, ...] = ()
+
+
+def open_server(row: Endpoint) -> ModelServer:
+    """The client of an endpoint. Raises AddressRefused."""
+    return ModelServer(
+        row.base_url,
+        row.model,
+        os.environ.get(row.api_key_name) if row.api_key_name else None,
+        max_connections=row.max_concurrency,
+        allow_public=settings.ALLOW_PUBLIC_ENDPOINTS,
+        idle_s=float(settings.ENGINE_REQUEST_SECONDS),
+    )
+
+
+async def look_at(server: ModelServer) -> Sighting:
+    """Ask a server for its health, models and version. Never raises for what the server does."""
+    health = await server.health()
+    if not health.ok and health.reason != "wrong_model":
+        return Sighting(EndpointState.UNREACHABLE, health.detail)
+    try:
+        offered = await server.models()
+    except ModelServerError as error:
+        return Sighting(EndpointState.UNREACHABLE, error.detail)
+    try:
+        version = await server.version()
+    except ModelServerError:
+        # A router before vLLM may not know this route.
+        version = ""
+    length = next((each.max_model_len for each in offered if each.id == server.model), None)
+    state = EndpointState.READY if health.ok else EndpointState.WRONG_MODEL
+    detail = "" if health.ok else health.detail
+    return Sighting(state, detail, version[:60], length, tuple(each.id for each in offered))
+
+
+def note_sighting(endpoint_id: int, seen: Sighting) -> bool:
+    """Write what was seen into the endpoint's row. Returns whether its state changed.
+
+    While a server of our own is starting, or cannot run here, its starter knows better than a
+    failed look: only a good one changes that.
+    """
+    known = {EndpointState.STARTING, EndpointState.UNAVAILABLE}
+    with transaction.atomic():
+        row = Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
+        if row is None or (row.state in known and seen.state != EndpointState.READY):
+            return False
+        changed = row.state != seen.state
+        row.state = seen.state
+        row.state_detail = seen.detail[:300]
+        row.checked_at = timezone.now()
+        row.server_version = seen.version or row.server_version
+        row.context_length = seen.context_length or row.context_length
+        row.save(
+            update_fields=[
+                "state",
+                "state_detail",
+                "checked_at",
+                "server_version",
+                "context_length",
+            ]
+        )
+    return changed
+
+
+class EndpointWatch:
+    """Keeps one engine's lanes in step with the endpoint rows and with what the servers do."""
+
+    def __init__(
+        self, lanes: Lanes, ledger: Ledger, batches_of: Callable[[str], Iterable[int]]
+    ) -> None:
+        """``batches_of``: model -> the batches that are being worked on with it."""
+        self._lanes = lanes
+        self._ledger = ledger
+        self._batches_of = batches_of
+        self._probes: dict[int, asyncio.Task[None]] = {}
+        self._checks: dict[int, asyncio.Task[bool]] = {}
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def refresh(self) -> None:
+        """Bring the lanes in step with the rows: new ones, changed ones, ones switched off."""
+        rows = await self._ledger.call(lambda: list(Endpoint.objects.filter(enabled=True)))
+        known = {row.pk for row in rows}
+        for lane in [lane for pk, lane in self._lanes.lanes.items() if pk not in known]:
+            await self._drop(lane)
+        for row in rows:
+            lane = self._lanes.lanes.get(row.pk)
+            if lane is not None and lane.address != _address(row):
+                await self._drop(lane)
+                lane = None
+            if lane is None:
+                lane = self._add(row)
+            if lane is not None:
+                self._follow(lane, row)
+
+    def _add(self, row: Endpoint) -> Lane | None:
+        try:
+            server = open_server(row)
+        except ValueError as error:
+            words = str(error) if isinstance(error, AddressRefused) else "Its key cannot be used."
+            self._write(row.pk, Sighting(EndpointState.UNREACHABLE, words))
+            return None
+        start = _learnt_limits.get(row.pk)
+        lane = Lane(
+            endpoint_id=row.pk,
+            name=row.name,
+            model=row.model,
+            server=server,
+            limit=AdaptiveLimit(row.max_concurrency, start=start),
+            address=_address(row),
+            down_since=asyncio.get_running_loop().time(),
+        )
+        lane.told_limit = lane.limit.limit
+        self._lanes.lanes[row.pk] = lane
+        return lane
+
+    def _follow(self, lane: Lane, row: Endpoint) -> None:
+        lane.supports_seed = row.supports_seed
+        lane.context_length = row.context_length
+        lane.version = row.server_version
+        if row.state == EndpointState.READY and lane.endpoint_id not in self._probes:
+            self._bring_up(lane)
+        elif row.state != EndpointState.READY and lane.usable:
+            lane.down_since = asyncio.get_running_loop().time()
+
+    async def _drop(self, lane: Lane) -> None:
+        """Send nothing more; requests under way end by themselves or with the connection."""
+        lane.open = False
+        self._lanes.lanes.pop(lane.endpoint_id, None)
+        if (probe := self._probes.pop(lane.endpoint_id, None)) is not None:
+            probe.cancel()
+        if not lane.in_flight:
+            await lane.server.close()
+
+    # -- up and down ---------------------------------------------------------------------------
+
+    def went_down(self, lane: Lane, why: ModelServerError) -> None:
+        """Note that a lane's server cannot be spoken to, and look after it until it can."""
+        self._take_down(lane, Sighting(EndpointState.UNREACHABLE, why.detail))
+
+    def _take_down(self, lane: Lane, seen: Sighting) -> None:
+        if not lane.usable:
+            return
+        lane.down_since = asyncio.get_running_loop().time()
+        self._write(lane.endpoint_id, seen)
+        self.tell(lane.model, f"Model server {lane.name} is waited for: {seen.detail}.")
+        self._probes[lane.endpoint_id] = asyncio.create_task(self._probe(lane))
+
+    async def _probe(self, lane: Lane) -> None:
+        tries = 0
+        while lane.open:
+            await asyncio.sleep(PROBE_PAUSES_S[min(tries, len(PROBE_PAUSES_S) - 1)])
+            tries += 1
+            seen = await look_at(lane.server)
+            if seen.state == EndpointState.READY:
+                self._probes.pop(lane.endpoint_id, None)
+                self._write(lane.endpoint_id, seen)
+                self.tell(lane.model, f"Model server {lane.name} answers again.")
+                self._bring_up(lane)
+                return
+
+    def _bring_up(self, lane: Lane) -> None:
+        if lane.down_since is not None:
+            lane.down_since = None
+            lane.failures = 0
+            self._lanes.serve(lane.model)
+
+    async def suspect(self, lane: Lane) -> bool:
+        """Note a failed request; after a few without any success, look whether the server is well.
+
+        Returns whether the lane is down. However many requests fail together, one look is made.
+        """
+        lane.failures += 1
+        if not lane.usable:
+            return True
+        if lane.failures < SUSPECT_AFTER:
+            return False
+        key = lane.endpoint_id
+        if key not in self._checks:
+            self._checks[key] = asyncio.create_task(self._check(lane))
+        return await asyncio.shield(self._checks[key])
+
+    async def _check(self, lane: Lane) -> bool:
+        try:
+            seen = await look_at(lane.server)
+            if seen.state == EndpointState.READY:
+                lane.failures = 0
+                return False
+            self._take_down(lane, seen)
+            return True
+        finally:
+            self._checks.pop(lane.endpoint_id, None)
+
+    # -- limits and notes ----------------------------------------------------------------------
+
+    def succeeded(self, lane: Lane) -> None:
+        """Note an answered request."""
+        lane.failures = 0
+        if lane.limit.succeeded():
+            self._limit_moved(lane)
+            self._lanes.serve(lane.model)
+
+    def overloaded(self, lane: Lane, sent_at: float) -> None:
+        """Note a request that failed because the server had too much to do."""
+        if lane.limit.overloaded(sent_at):
+            self._limit_moved(lane)
+
+    def _limit_moved(self, lane: Lane) -> None:
+        limit = lane.limit.limit
+        _learnt_limits[lane.endpoint_id] = limit
+        if limit * 2 <= lane.told_limit or limit >= lane.told_limit * 2:
+            word = "lowered" if limit < lane.told_limit else "raised"
+            lane.told_limit = limit
+            self.tell(lane.model, f"Requests at once to {lane.name} were {word} to {limit}.")
+
+    def tell(self, model: str, message: str) -> None:
+        """Put a line into the log of every batch that is being worked on with this model."""
+        batches = sorted(set(self._batches_of(model)))
+        events = [EngineEvent(batch_id=pk, message=message[:300]) for pk in batches]
+        if events:
+            self._later(lambda: EngineEvent.objects.bulk_create(events))
+
+    def _write(self, endpoint_id: int, seen: Sighting) -> None:
+        self._later(lambda: note_sighting(endpoint_id, seen))
+
+    def _later(self, work: Callable[[], object]) -> None:
+        async def do() -> None:
+            try:
+                await self._ledger.call(work)
+            except LedgerClosed:
+                log.info("note_not_kept")
+
+        note = asyncio.create_task(do())
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
+
+    async def close(self) -> None:
+        """End the probes, keep the notes, close the connections."""
+        for task in (*self._probes.values(), *self._checks.values()):
+            task.cancel()
+        await asyncio.gather(*self._notes, return_exceptions=True)
+        await self._lanes.close()
+
+
+def _address(row: Endpoint) -> tuple[object, ...]:
+    return (row.base_url, row.model, row.api_key_name, row.max_concurrency)
+
+
+async def look_at_all(rows: list[Endpoint]) -> dict[int, Sighting]:
+    """Look at several endpoints at once."""
+
+    async def look(row: Endpoint) -> Sighting:
+        try:
+            server = open_server(row)
+        except ValueError as error:
+            words = str(error) if isinstance(error, AddressRefused) else "Its key cannot be used."
+            return Sighting(EndpointState.UNREACHABLE, words)
+        async with server:
+            return await look_at(server)
+
+    seen = await asyncio.gather(*(look(row) for row in rows))
+    return {row.pk: each for row, each in zip(rows, seen, strict=True)}
+
+
+def wake_if_ready(sightings: Iterable[Sighting]) -> None:
+    """Call the workers when a server can be used that could not be used before."""
+    if any(seen.state == EndpointState.READY for seen in sightings):
+        send_wake_call()
