@@ -6,22 +6,25 @@ is away costs a dialogue nothing but time.
 """
 
 import asyncio
-import hashlib
-import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass
 
-import structlog
 from django.conf import settings
 
-from generation import screening
-from generation.lanes import Lane, Lanes
+from generation.lanes import Lanes
 from generation.ledger import Entry, Finish, Ledger
 from generation.loading import Work
 from generation.models import Attempt, AttemptOutcome, Finding, Turn
+from generation.records import (
+    Sent,
+    attempt_row,
+    defect_findings,
+    messages_sha256,
+    prepare,
+    screened,
+    turn_row,
+)
 from generation.session import (
     Accepted,
     ContextLimit,
@@ -31,22 +34,13 @@ from generation.session import (
     Reply,
     Session,
     TurnRequest,
-    turn_seed,
 )
-from generation.utterances import CLIENT, THERAPIST, Utterance
-from generation.vllm import (
-    ChatMessage,
-    Completion,
-    ModelServerError,
-    Permanent,
-    Retryable,
-    Sampling,
-    Unavailable,
-)
+from generation.utterances import CLIENT, THERAPIST
+from generation.vllm import Completion, ModelServerError, Permanent, Retryable, Unavailable
 from generation.watching import EndpointWatch
 
-# Requests for one turn that may fail on the way, over all workers; and how many more of those
-# that were only put off (429, 503), since the request itself was never looked at.
+# Requests for one turn that may fail on the way, over all workers; and how many may be put off
+# (429, 503), since those were never looked at.
 ERROR_CAP = 8
 BUSY_CAP = 40
 FIRST_PAUSE_S = 0.5
@@ -54,31 +48,32 @@ LONGEST_PAUSE_S = 30.0
 _BUSY = frozenset({"rate_limited", "overloaded"})
 _OVERLOAD = _BUSY | {"deadline", "idle"}
 _NO_LIMIT = 2**31
-log = structlog.get_logger(__name__)
 
 
-class LetGo(Exception):  # noqa: N818 - named for what happens
+class LetGo(Exception):
     """The dialogue is to be given back as it is."""
 
 
-class Lost(Exception):  # noqa: N818 - named for what happened
+class Lost(Exception):
     """The lease is gone: somebody else has the dialogue, or its batch was cancelled."""
 
 
-class _GaveUp(Exception):  # noqa: N818 - named for what happened
+class _GaveUp(Exception):
+    """No reply will be had for this turn; ``entry`` fails the dialogue."""
+
     def __init__(self, entry: Entry) -> None:
         super().__init__()
         self.entry = entry
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """One request that is under way or over."""
-
-    request: TurnRequest
-    lane: Lane
-    sampling: Sampling
-    record: dict[str, Any]
+def pause_s(errors: int, wish: float | None, chance: float) -> float:
+    """Seconds before the next request after ``errors`` failures: the server's wish, or 0.5, 1, 2
+    ... 30, each spread by ``chance`` (0 to 1) so that what failed together does not come back
+    together."""
+    if wish is not None:
+        return wish * (1.0 + 0.25 * chance)
+    doubled = FIRST_PAUSE_S * 2.0 ** min(errors - 1, 10)
+    return min(doubled, LONGEST_PAUSE_S) * (0.5 + chance)
 
 
 @dataclass
@@ -104,21 +99,24 @@ class Driver:
         )
         step = session.next_request()
         while isinstance(step, TurnRequest):
-            if self.draining.is_set() or self.is_paused(work.batch_id):
-                raise LetGo
+            self._check(work)
             try:
                 sent, completion = await self._ask(work, step)
             except _GaveUp as given_up:
                 await self._store(given_up.entry)
                 return
-            reply = Reply(completion.text, completion.finish_reason, _stop_reason(completion))
-            verdict = session.receive(reply)
+            stop_reason = _stop_reason(completion)
+            verdict = session.receive(Reply(completion.text, completion.finish_reason, stop_reason))
             if await self._keep(work, session, sent, completion, verdict):
                 return
             step = session.next_request()
         await self._store(await self._ending(work, session, step))
 
-    def _context(self, work: Work) -> ContextLimit | None:
+    def _check(self, work: Work) -> None:
+        if self.draining.is_set() or self.is_paused(work.batch_id):
+            raise LetGo
+
+    def _context(self, work: Work) -> ContextLimit:
         """The smallest context of the servers that may be asked, as far as they told it."""
         room = {
             role: min(
@@ -127,31 +125,30 @@ class Driver:
             )
             for role, model in work.plan.models.items()
         }
-        reply = {role: work.plan.sampling[role].get("max_tokens", 0) for role in room}
         return ContextLimit(
             therapist_tokens=room[THERAPIST],
             client_tokens=room[CLIENT],
-            therapist_reply=reply[THERAPIST],
-            client_reply=reply[CLIENT],
+            therapist_reply=work.plan.sampling[THERAPIST].get("max_tokens", 0),
+            client_reply=work.plan.sampling[CLIENT].get("max_tokens", 0),
         )
 
     # -- asking --------------------------------------------------------------------------------
 
-    async def _ask(self, work: Work, request: TurnRequest) -> tuple[_Sent, Completion]:
+    async def _ask(self, work: Work, request: TurnRequest) -> tuple[Sent, Completion]:
         """One reply, however many requests it takes. Raises LetGo, Lost or _GaveUp."""
         model = work.plan.models[request.role]
-        messages = [ChatMessage(each.role, each.content) for each in request.messages]
-        digest = messages_sha256(messages)
+        digest = messages_sha256(request.messages)
         while True:
             lane = await self.lanes.acquire(model, work.lanes.get(request.role))
-            pause = 0.0
+            sent = prepare(work, request, lane, digest)
+            sent_at = lane.limit.now()
             try:
-                if self.draining.is_set() or self.is_paused(work.batch_id):
-                    raise LetGo
-                sent = self._prepare(work, request, lane, digest)
-                sent_at = lane.limit.now()
+                self._check(work)
                 completion = await lane.server.chat(
-                    messages, sent.sampling, request.stop, float(settings.ENGINE_REQUEST_SECONDS)
+                    request.messages,
+                    sent.sampling,
+                    request.stop,
+                    float(settings.ENGINE_REQUEST_SECONDS),
                 )
             except Unavailable as error:
                 self.watch.went_down(lane, error)
@@ -167,21 +164,8 @@ class Driver:
                 self.lanes.release(lane)
             await self._pause(pause)
 
-    def _prepare(self, work: Work, request: TurnRequest, lane: Lane, digest: str) -> _Sent:
-        values = dict(work.plan.sampling[request.role])
-        if lane.supports_seed:
-            values["seed"] = turn_seed(work.seed, request.number, work.requests + 1)
-        record = {
-            "model": lane.model,
-            "sampling": values,
-            "stop": list(request.stop),
-            "note": request.note,
-            "messages_sha256": digest,
-        }
-        return _Sent(request, lane, Sampling(**values), record)
-
     async def _after_error(
-        self, work: Work, sent: _Sent, error: ModelServerError, sent_at: float
+        self, work: Work, sent: Sent, error: ModelServerError, sent_at: float
     ) -> float:
         """Note a failed request. Returns the pause before the next; raises when there is none."""
         lane = sent.lane
@@ -194,10 +178,9 @@ class Driver:
             # the dialogue.
             return 0.0
         work.errors += 1
-        attempt = self._attempt(work, sent, AttemptOutcome.ERROR, error=error.reason)
-        cap = BUSY_CAP if error.reason in _BUSY else ERROR_CAP
+        attempt = attempt_row(work, sent, AttemptOutcome.ERROR, error=error.reason)
         final = isinstance(error, Permanent) and not error.endpoint_at_fault
-        if final or work.errors >= cap:
+        if final or work.errors >= (BUSY_CAP if error.reason in _BUSY else ERROR_CAP):
             detail = f"turn {sent.request.number}: {error.detail}"
             if not final:
                 detail += f" ({work.errors} requests failed)"
@@ -212,7 +195,8 @@ class Driver:
         if seconds <= 0:
             return
         try:
-            await asyncio.wait_for(self.draining.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.draining.wait()
         except TimeoutError:
             return
         raise LetGo
@@ -223,35 +207,46 @@ class Driver:
         self,
         work: Work,
         session: Session,
-        sent: _Sent,
+        sent: Sent,
         completion: Completion,
         verdict: Accepted | Rejected | Ended | Failed,
     ) -> bool:
         """Store a judged reply. Returns whether the dialogue is over with it."""
-        defects: Sequence[Any] = ()
-        outcome = AttemptOutcome.REJECTED
         if isinstance(verdict, Accepted):
-            outcome, defects = AttemptOutcome.ACCEPTED, verdict.findings
-        elif not isinstance(verdict, Ended):
-            defects = verdict.defects
-        attempt = self._attempt(work, sent, outcome, completion=completion, defects=defects)
+            return await self._keep_turn(work, session, sent, completion, verdict)
+        # A reply that is nothing but a valid end marker has no turn: the one before is the last.
+        defects = () if isinstance(verdict, Ended) else verdict.defects
+        rejected = AttemptOutcome.REJECTED
+        attempt = attempt_row(work, sent, rejected, completion=completion, defects=defects)
         if isinstance(verdict, Rejected):
-            work.rejected += 1
             await self._store(Entry(work.dialogue_id, attempts=(attempt,)))
             return False
-        if isinstance(verdict, Ended | Failed):
-            await self._store(await self._ending(work, session, verdict, attempt))
-            return True
-        turn = _turn(work, sent, completion, verdict.utterance, attempt)
+        await self._store(await self._ending(work, session, verdict, attempt))
+        return True
+
+    async def _keep_turn(
+        self,
+        work: Work,
+        session: Session,
+        sent: Sent,
+        completion: Completion,
+        verdict: Accepted,
+    ) -> bool:
+        defects = verdict.findings
+        accepted = AttemptOutcome.ACCEPTED
+        attempt = attempt_row(work, sent, accepted, completion=completion, defects=defects)
+        turn = turn_row(verdict.utterance, attempt)
+        found = defect_findings(attempt, defects)
         if verdict.ended:
+            # With the turn in one transaction: no closing turn without its dialogue's end.
             ended = Ended(verdict.ended)
-            await self._store(await self._ending(work, session, ended, attempt, turn))
+            entry = await self._ending(work, session, ended, attempt, turn, found)
         else:
-            findings = _turn_findings(work, verdict)
-            await self._store(Entry(work.dialogue_id, turn, (attempt,), findings))
+            entry = Entry(work.dialogue_id, turn, (attempt,), tuple(found))
+        await self._store(entry)
         self.turns += 1
         work.requests = work.rejected = work.errors = 0
-        return verdict.ended is not None
+        return entry.finish is not None
 
     async def _ending(
         self,
@@ -260,15 +255,16 @@ class Driver:
         end: Ended | Failed,
         attempt: Attempt | None = None,
         turn: Turn | None = None,
+        found: Sequence[Finding] = (),
     ) -> Entry:
-        """The last entry of a dialogue, with what the program noticed about the whole."""
+        """The last entry of a dialogue, with what the program notices about the whole."""
         if isinstance(end, Ended):
             finish = Finish(ended_by=end.reason, facts=_facts(work))
         else:
             finish = Finish(reason=end.reason, detail=end.detail, facts=_facts(work))
-        findings = await asyncio.to_thread(_screened, work.dialogue_id, session.turns)
+        noticed = await asyncio.to_thread(screened, work.dialogue_id, session.turns)
         attempts = (attempt,) if attempt else ()
-        return Entry(work.dialogue_id, turn, attempts, findings, finish)
+        return Entry(work.dialogue_id, turn, attempts, (*found, *noticed), finish)
 
     async def _store(self, entry: Entry) -> None:
         if not await self.ledger.store(entry):
@@ -276,35 +272,14 @@ class Driver:
         if entry.finish is not None:
             self.finished += 1
 
-    def _attempt(
-        self,
-        work: Work,
-        sent: _Sent,
-        outcome: AttemptOutcome,
-        *,
-        completion: Completion | None = None,
-        defects: Sequence[Any] = (),
-        error: str = "",
-    ) -> Attempt:
-        work.requests += 1
-        attempt = Attempt(
-            dialogue_id=work.dialogue_id,
-            turn_number=sent.request.number,
-            number=work.requests,
-            role=sent.request.role,
-            outcome=outcome,
-            defects=[asdict(defect) for defect in defects],
-            error=error,
-            endpoint_id=sent.lane.endpoint_id,
-            request=sent.record,
-            created_at=datetime.now(UTC),
-        )
-        if completion is not None:
-            attempt.text = completion.text
-            attempt.finish_reason = completion.finish_reason
-            attempt.prompt_tokens = completion.prompt_tokens
-            attempt.cached_tokens = completion.cached_tokens
-            attempt.completion_tokens = completion.completion_tokens
-            attempt.latency_ms = round(completion.latency_s * 1000)
-            attempt.response = without_text(completion.response)
-        return attempt
+
+def _facts(work: Work) -> dict[str, object]:
+    """What joins a dialogue's provenance at its end: the servers that spoke, with versions."""
+    return {"servers": dict(work.servers)}
+
+
+def _stop_reason(completion: Completion) -> str | None:
+    """vLLM names the stop sequence it met beside the finish reason."""
+    choice = completion.response["choices"][0]
+    reason = choice.get("stop_reason")
+    return reason if isinstance(reason, str) else None

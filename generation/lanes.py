@@ -14,7 +14,7 @@ from generation.adaptive import AdaptiveLimit
 from generation.vllm import ModelServer
 
 
-class NoServer(Exception):  # noqa: N818 - named for what happened
+class NoServer(Exception):
     """No server for this model will be had for now; the dialogue should be given back."""
 
 
@@ -95,9 +95,9 @@ class Lanes:
             raise
 
     def _choose(self, model: str, last: int | None = None) -> Lane | None:
-        if last is not None and (lane := self.lanes.get(last)) and lane.free:
-            if lane.model == model:
-                return lane
+        known = self.lanes.get(last) if last is not None else None
+        if known is not None and known.free and known.model == model:
+            return known
         free = [lane for lane in self.lanes.values() if lane.model == model and lane.free]
         return min(free, key=lambda lane: lane.load, default=None)
 

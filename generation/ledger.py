@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -53,7 +54,7 @@ class Entry:
     finish: Finish | None = None
 
 
-class LedgerClosed(Exception):  # noqa: N818 - named for what happened
+class LedgerClosed(Exception):
     """The ledger was closed before the entry could be stored; nothing of it is stored."""
 
 
@@ -144,7 +145,7 @@ class Ledger:
     def _do(self, jobs: list[_Job]) -> None:
         for job in jobs:
             if (work := job.work) is not None:
-                self._attempt([job], lambda work=work: [work()])
+                self._attempt([job], partial(_alone, work))
         if entries := [job for job in jobs if job.entry is not None]:
             self._store_group(entries)
 
@@ -213,6 +214,10 @@ class Ledger:
 
         if self._loop is not None:
             self._loop.call_soon_threadsafe(set_all)
+
+
+def _alone(work: Callable[[], T]) -> list[T]:
+    return [work()]
 
 
 def store_entries(owner: UUID, entries: Sequence[Entry]) -> list[bool]:

@@ -53,7 +53,7 @@ def load_work(ids: Sequence[int], plans: dict[int, ArmPlan]) -> list[Work]:
         "batch_id", "arm_id", "seed", "therapist_system", "client_system", "provenance"
     )
     dialogues = list(rows.order_by("pk"))
-    _load_plans({row.arm_id for row in dialogues if row.arm_id not in plans}, plans)
+    _load_plans({row.arm_id or 0 for row in dialogues} - set(plans), plans)
     kept = _kept_turns(ids, {row.pk: plans[row.arm_id or 0].protocol for row in dialogues})
     histories = _histories(ids, kept)
     made = _attempts(ids)
@@ -76,7 +76,7 @@ def load_work(ids: Sequence[int], plans: dict[int, ArmPlan]) -> list[Work]:
     return work
 
 
-def _load_plans(arm_ids: set[int | None], plans: dict[int, ArmPlan]) -> None:
+def _load_plans(arm_ids: set[int], plans: dict[int, ArmPlan]) -> None:
     if not arm_ids:
         return
     for arm in Arm.objects.filter(pk__in=arm_ids).select_related("protocol"):
@@ -115,9 +115,9 @@ def _histories(ids: Sequence[int], kept: set[tuple[int, int]]) -> dict[int, list
 
 def _kept_turns(ids: Sequence[int], protocols: Mapping[int, Protocol]) -> set[tuple[int, int]]:
     """(dialogue, turn) of the turns that were stored although they had a defect."""
-    faulty = Attempt.objects.filter(
-        dialogue_id__in=ids, outcome=AttemptOutcome.ACCEPTED
-    ).exclude(defects=[])
+    faulty = Attempt.objects.filter(dialogue_id__in=ids, outcome=AttemptOutcome.ACCEPTED).exclude(
+        defects=[]
+    )
     return {
         (dialogue_id, number)
         for dialogue_id, number, defects in faulty.values_list(
@@ -140,9 +140,7 @@ def _attempts(ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
     found: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
     rows = Attempt.objects.filter(
         dialogue_id__in=ids, turn_number=F("dialogue__turn_count") + 1
-    ).annotate(
-        counts=Q(dialogue__not_before=None) | Q(created_at__gte=F("dialogue__not_before"))
-    )
+    ).annotate(counts=Q(dialogue__not_before=None) | Q(created_at__gte=F("dialogue__not_before")))
     for dialogue_id, number, outcome, counts in rows.values_list(
         "dialogue_id", "number", "outcome", "counts"
     ):

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -219,11 +220,11 @@ def _check_core(
     for required in CORE_COLUMNS:
         if required not in names:
             problems.add(number, required, "the key is missing; add it.")
-    folded = [name.casefold() for name in names]
-    for name in dict.fromkeys(names):
+    times = Counter(name.casefold() for name in names)
+    for name in {name.casefold(): name for name in names}.values():
         if not name:
             problems.add(number, None, "a key has no name; name it or remove it.")
-        elif folded.count(name.casefold()) > 1:
+        elif times[name.casefold()] > 1:
             problems.add(number, name, "the key is there twice; keep one of the two.")
 
 

@@ -1,6 +1,54 @@
 """Addresses of the generation pages."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
+
+from generation.views import batches, dialogues, endpoints, profiles
 
 app_name = "generation"
-urlpatterns: list[URLPattern] = []
+
+
+class _OneOf:
+    """A word of the address out of a few."""
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class BatchVerb(_OneOf):
+    """What can be done with a batch."""
+
+    regex = "pause|resume|cancel|retry"
+
+
+class Switch(_OneOf):
+    """On or off."""
+
+    regex = "enable|disable"
+
+
+register_converter(BatchVerb, "batch_verb")
+register_converter(Switch, "switch")
+
+urlpatterns: list[URLPattern] = [
+    path("profiles/", profiles.profile_list, name="profile_list"),
+    path("profiles/import/", profiles.profile_import, name="profile_import"),
+    path("profiles/import/example.csv", profiles.profile_example, name="profile_example"),
+    path("profiles/sample/", profiles.profile_sample, name="profile_sample"),
+    path("profiles/<int:set_id>/", profiles.profile_set_detail, name="profile_set_detail"),
+    path("profiles/<int:set_id>/<str:profile_id>/", profiles.profile_detail, name="profile_detail"),
+    path("batches/", batches.batch_list, name="batch_list"),
+    path("batches/new/", batches.batch_create, name="batch_create"),
+    path("batches/<int:batch_id>/", batches.batch_detail, name="batch_detail"),
+    path("batches/<int:batch_id>/<batch_verb:verb>/", batches.batch_action, name="batch_action"),
+    path("dialogues/", dialogues.dialogue_list, name="dialogue_list"),
+    path("dialogues/<uuid:uid>/", dialogues.dialogue_detail, name="dialogue_detail"),
+    path("endpoints/", endpoints.endpoint_list, name="endpoint_list"),
+    path(
+        "endpoints/<int:endpoint_id>/<switch:to>/",
+        endpoints.endpoint_switch,
+        name="endpoint_switch",
+    ),
+]

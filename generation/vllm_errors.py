@@ -177,7 +177,7 @@ def parse_retry_after(text: str | None, *, now: datetime | None = None) -> float
     if text is None:
         return None
     text = text.strip()
-    if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{0,9})?", text):
+    if re.fullmatch(r"[0-9]{1,30}(?:\.[0-9]{0,9})?", text):
         return min(float(text), RETRY_AFTER_CAP_S)
     try:
         when = parsedate_to_datetime(text)

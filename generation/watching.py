@@ -1,99 +1,22 @@
-"""What state the endpoints are in: asked, noted in their rows, and turned into lanes."""
+"""One engine's lanes kept in step with the endpoint rows and with what the servers do."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import structlog
-from django.conf import settings
-from django.db import transaction
-from django.utils import timezone
 
-from generation.actions.waking import send_wake_call
 from generation.adaptive import AdaptiveLimit
 from generation.lanes import Lane, Lanes
 from generation.ledger import Ledger, LedgerClosed
 from generation.models import Endpoint, EndpointState, EngineEvent
-from generation.vllm import AddressRefused, ModelServer, ModelServerError
+from generation.sightings import Sighting, look_at, note_sighting, open_server, unusable
+from generation.vllm import ModelServerError
 
 PROBE_PAUSES_S = (0.3, 0.6, 1.0, 2.0, 3.0, 5.0)
 SUSPECT_AFTER = 3
 # A limit that one slice has learnt is where the next slice in this process starts.
 _learnt_limits: dict[int, int] = {}
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What one look at an endpoint showed."""
-
-    state: EndpointState
-    detail: str = ""
-    version: str = ""
-    context_length: int | None = None
-    models: tuple[str, ...] = ()
-
-
-def open_server(row: Endpoint) -> ModelServer:
-    """The client of an endpoint. Raises AddressRefused."""
-    return ModelServer(
-        row.base_url,
-        row.model,
-        os.environ.get(row.api_key_name) if row.api_key_name else None,
-        max_connections=row.max_concurrency,
-        allow_public=settings.ALLOW_PUBLIC_ENDPOINTS,
-        idle_s=float(settings.ENGINE_REQUEST_SECONDS),
-    )
-
-
-async def look_at(server: ModelServer) -> Sighting:
-    """Ask a server for its health, models and version. Never raises for what the server does."""
-    health = await server.health()
-    if not health.ok and health.reason != "wrong_model":
-        return Sighting(EndpointState.UNREACHABLE, health.detail)
-    try:
-        offered = await server.models()
-    except ModelServerError as error:
-        return Sighting(EndpointState.UNREACHABLE, error.detail)
-    try:
-        version = await server.version()
-    except ModelServerError:
-        # A router before vLLM may not know this route.
-        version = ""
-    length = next((each.max_model_len for each in offered if each.id == server.model), None)
-    state = EndpointState.READY if health.ok else EndpointState.WRONG_MODEL
-    detail = "" if health.ok else health.detail
-    return Sighting(state, detail, version[:60], length, tuple(each.id for each in offered))
-
-
-def note_sighting(endpoint_id: int, seen: Sighting) -> bool:
-    """Write what was seen into the endpoint's row. Returns whether its state changed.
-
-    While a server of our own is starting, or cannot run here, its starter knows better than a
-    failed look: only a good one changes that.
-    """
-    known = {EndpointState.STARTING, EndpointState.UNAVAILABLE}
-    with transaction.atomic():
-        row = Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
-        if row is None or (row.state in known and seen.state != EndpointState.READY):
-            return False
-        changed = row.state != seen.state
-        row.state = seen.state
-        row.state_detail = seen.detail[:300]
-        row.checked_at = timezone.now()
-        row.server_version = seen.version or row.server_version
-        row.context_length = seen.context_length or row.context_length
-        row.save(
-            update_fields=[
-                "state",
-                "state_detail",
-                "checked_at",
-                "server_version",
-                "context_length",
-            ]
-        )
-    return changed
 
 
 class EndpointWatch:
@@ -114,10 +37,10 @@ class EndpointWatch:
         """Bring the lanes in step with the rows: new ones, changed ones, ones switched off."""
         rows = await self._ledger.call(lambda: list(Endpoint.objects.filter(enabled=True)))
         known = {row.pk for row in rows}
-        for lane in [lane for pk, lane in self._lanes.lanes.items() if pk not in known]:
-            await self._drop(lane)
+        for gone in [lane for pk, lane in self._lanes.lanes.items() if pk not in known]:
+            await self._drop(gone)
         for row in rows:
-            lane = self._lanes.lanes.get(row.pk)
+            lane: Lane | None = self._lanes.lanes.get(row.pk)
             if lane is not None and lane.address != _address(row):
                 await self._drop(lane)
                 lane = None
@@ -130,8 +53,7 @@ class EndpointWatch:
         try:
             server = open_server(row)
         except ValueError as error:
-            words = str(error) if isinstance(error, AddressRefused) else "Its key cannot be used."
-            self._write(row.pk, Sighting(EndpointState.UNREACHABLE, words))
+            self._write(row.pk, unusable(error))
             return None
         start = _learnt_limits.get(row.pk)
         lane = Lane(
@@ -271,31 +193,11 @@ class EndpointWatch:
         """End the probes, keep the notes, close the connections."""
         for task in (*self._probes.values(), *self._checks.values()):
             task.cancel()
-        await asyncio.gather(*self._notes, return_exceptions=True)
+        if self._notes:
+            # Not for ever: the database may be away.
+            await asyncio.wait(self._notes, timeout=2.0)
         await self._lanes.close()
 
 
 def _address(row: Endpoint) -> tuple[object, ...]:
     return (row.base_url, row.model, row.api_key_name, row.max_concurrency)
-
-
-async def look_at_all(rows: list[Endpoint]) -> dict[int, Sighting]:
-    """Look at several endpoints at once."""
-
-    async def look(row: Endpoint) -> Sighting:
-        try:
-            server = open_server(row)
-        except ValueError as error:
-            words = str(error) if isinstance(error, AddressRefused) else "Its key cannot be used."
-            return Sighting(EndpointState.UNREACHABLE, words)
-        async with server:
-            return await look_at(server)
-
-    seen = await asyncio.gather(*(look(row) for row in rows))
-    return {row.pk: each for row, each in zip(rows, seen, strict=True)}
-
-
-def wake_if_ready(sightings: Iterable[Sighting]) -> None:
-    """Call the workers when a server can be used that could not be used before."""
-    if any(seen.state == EndpointState.READY for seen in sightings):
-        send_wake_call()

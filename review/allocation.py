@@ -91,7 +91,12 @@ def allocate(
     quotas = [rater.quota for rater in slots]
     done = Counter(rater for _, rater, _ in existing)
     design = _start(units, [rater.id for rater in slots], existing, overlap=overlap, share=share)
-    fill(design, quotas, [done[rater.id] for rater in slots])
+    fill(
+        design,
+        quotas,
+        [done[rater.id] for rater in slots],
+        avoid_same_profile=avoid_same_profile,
+    )
     improve(design, avoid_same_profile=avoid_same_profile, seed=f"{seed} exchange")
     return Allocation(
         assignments=tuple(_in_order(design, existing, seed)),

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
+NO_CLOSER = "because no closer arrangement was found for these numbers"
+
+
 @dataclass
 class Block:
     """A dialogue with its raters as places in `Design.raters`; the first `frozen` never change.
@@ -104,7 +107,7 @@ class Design:
         """Cells of the arm by rater table that are off the even spread by one or more."""
         even = self.arm_shares()
         return sum(
-            abs(count - share) >= 1 - 1e-9
+            abs(count - share) > 1 + 1e-9
             for arm, counts in self.arms.items()
             for count, share in zip(counts, even[arm], strict=True)
         )
@@ -144,25 +147,27 @@ def describe(design: Design, *, quotas: Iterable[int | None], avoid: bool) -> De
 
 def _unmet(design: Design, quotas: bool, avoid: bool) -> Iterator[str]:
     frozen = any(block.frozen or block.away for block in design.blocks)
-    reasons = [
-        "raters' quotas" if quotas else "",
-        "work that was assigned before" if frozen else "",
+    causes = [
+        cause
+        for cause, there in (
+            ("the raters' quotas", quotas),
+            ("work assigned before", frozen),
+        )
+        if there
     ]
-    because = " and ".join(reason for reason in reasons if reason)
+    reason = f"because of {' and '.join(causes)}" if causes else NO_CLOSER
     yield from _short_blocks(design, quotas)
     if design.loads and max(design.loads) - min(design.loads) > 1:
         low, high = min(design.loads), max(design.loads)
-        yield f"Raters have from {low} to {high} dialogues, because of {because or 'overlaps'}."
+        yield f"Raters have from {low} to {high} dialogues each, {reason}."
     if avoid and (repeats := design.repeats()):
-        reason = because or "there are too few raters to keep them apart"
-        yield f"{_times(repeats)} a rater sees two dialogues of one profile: {reason}."
+        few = "because there are too few raters to keep its dialogues apart"
+        yield f"{_times(repeats)} a rater sees two dialogues of one profile, {few}."
     low, high = design.pair_spread()
     if high - low > 1:
-        reason = because or "no closer arrangement was found for this number of dialogues"
-        yield f"Two raters share from {low} to {high} dialogues: {reason}."
+        yield f"Two raters share from {low} to {high} dialogues, {reason}."
     if uneven := design.uneven_arms():
-        reason = because or "no closer arrangement was found for this number of dialogues"
-        yield f"{_times(uneven)} a rater's part of an arm is off the even spread: {reason}."
+        yield f"{_times(uneven)} a rater's part of an arm is off the even spread, {reason}."
 
 
 def _short_blocks(design: Design, quotas: bool) -> Iterator[str]:

@@ -15,18 +15,20 @@ from collections import Counter, defaultdict
 from review.design import Block, Design
 
 REPEAT_COST = 50.0
-WARMTHS = (0.3, 0.3, 0.8, 0.3, 1.2, 0.3, 0.8, 0.3)
+WARMTHS = (0.3, 0.3, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2)
 COLD_PART = 0.3
-MOST_STEPS = 24_000, 8  # at most so many, and so many more per slot
 STEPS_PER_SLOT = 400
+ROUND_STEPS = 24_000
+ROUND_STEPS_PER_SLOT = 8
+ALL_STEPS = 250_000
 
 
 def improve(design: Design, *, avoid_same_profile: bool, seed: str) -> None:
     """Exchange raters until the design is even, or until no round brings more."""
     search = _Search(design, avoid_same_profile, random.Random(seed))
     for warmth in WARMTHS:
-        if search.even() or not search.slots:
-            return
+        if not search.slots or search.even() or search.steps >= ALL_STEPS:
+            break
         search.round(warmth)
     search.restore_best()
 
@@ -50,6 +52,7 @@ class _Search:
             by_profile[slot[0].profile].append(slot)
         blocks = Counter(block.profile for block in design.blocks)
         self.siblings = {key: part for key, part in by_profile.items() if avoid and blocks[key] > 1}
+        self.steps = 0
         self.tense: list[Slot] = []
         self.best: list[list[int]] = []
         self.best_cost = math.inf
@@ -64,7 +67,8 @@ class _Search:
     def round(self, warmth: float) -> None:
         """One cooling from warm to cold, then a look whether it was the best so far."""
         count = len(self.slots)
-        steps = min(MOST_STEPS[0] + MOST_STEPS[1] * count, STEPS_PER_SLOT * count)
+        steps = min(ROUND_STEPS + ROUND_STEPS_PER_SLOT * count, STEPS_PER_SLOT * count)
+        self.steps += steps
         look_every = max(100, len(self.design.raters) ** 2 // 8, count // 4)
         for step in range(steps):
             left = 1 - step / steps / (1 - COLD_PART)
@@ -88,15 +92,15 @@ class _Search:
         for block, place in self.slots:
             rater = block.members[place]
             row = design.pairs[rater]
-            if design.arms[block.arm][rater] - even_arms[block.arm][rater] >= 1 - 1e-9 or any(
+            if design.arms[block.arm][rater] - even_arms[block.arm][rater] > 1 + 1e-9 or any(
                 row[other] > most for other in block.members
             ):
                 found.append((block, place))
         return found
 
     def restore_best(self) -> None:
-        """Go back to the best round."""
-        if not self.even():
+        """Go back to the best round, unless the design is even now."""
+        if self.best and not self.even():
             self.design.arrange(self.best)
 
     def cost(self) -> float:

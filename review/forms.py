@@ -1,5 +1,6 @@
 """What the rating form shows and what it sends: the instrument joined with the rater's answers."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -105,6 +106,11 @@ class FormView:
         """The safety flags this study takes, if any."""
         return next((section.flags for section in self.sections if section.flags), None)
 
+    @property
+    def flag_questions(self) -> list["FlagQuestion"]:
+        """What a flag asks beyond category and severity."""
+        return [FlagQuestion(item) for item in self.flag_form.questions] if self.flag_form else []
+
 
 SHORT_MARKS = {items.NOT_SURE: "n/s", items.NA: "n/a"}
 
@@ -195,6 +201,22 @@ def _item_view(
         visible=shown,
         problem=problem,
     )
+
+
+@dataclass(frozen=True)
+class FlagQuestion:
+    """A further question about a flag, and when the page asks it."""
+
+    item: items.Item
+
+    @property
+    def ask_if(self) -> str:
+        """The condition as JSON for the page's script; empty when always asked."""
+        rule = self.item.show_if
+        if rule is None:
+            return ""
+        conditions = [[one.item, list(one.values)] for one in rule.conditions]
+        return json.dumps({"all": bool(rule.all_of), "conditions": conditions})
 
 
 class AnswerForm(forms.Form):

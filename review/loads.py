@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from review.design import Block, Design
 
 
-def fill(design: Design, quotas: Sequence[int | None], done: Sequence[int]) -> None:
+def fill(
+    design: Design,
+    quotas: Sequence[int | None],
+    done: Sequence[int],
+    *,
+    avoid_same_profile: bool,
+) -> None:
     """Add new raters to the blocks until each has what it wants, or quotas are used up.
 
     `quotas` and `done` (dialogues assigned before, elsewhere included) by rater. Loads end as
@@ -26,7 +32,7 @@ def fill(design: Design, quotas: Sequence[int | None], done: Sequence[int]) -> N
     left = shared_out(sum(b.need for b in blocks), done, [min(r, busy) for r in room])
     for block in blocks:
         for _ in range(block.need):
-            rater = _best(design, block, left)
+            rater = _best(design, block, left, avoid_same_profile)
             if rater is None and not _make_way(design, block, left):
                 break
             if rater is not None:
@@ -49,7 +55,7 @@ def shared_out(total: int, done: Sequence[int], room: Sequence[int]) -> list[int
     return parts
 
 
-def _best(design: Design, block: Block, left: Sequence[int]) -> int | None:
+def _best(design: Design, block: Block, left: Sequence[int], avoid: bool) -> int | None:
     """The rater with most left to do; among equals, who has shared and seen least so far."""
     best, best_rank = None, None
     arm = design.arms[block.arm]
@@ -58,7 +64,7 @@ def _best(design: Design, block: Block, left: Sequence[int]) -> int | None:
             continue
         pairs = design.pairs[rater]
         shared = sum(pairs[other] for other in block.members)
-        met = design.profiles[rater].get(block.profile, 0)
+        met = design.profiles[rater].get(block.profile, 0) if avoid else 0
         rank = (met, -open_work, shared, arm[rater])
         if best_rank is None or rank < best_rank:
             best, best_rank = rater, rank

@@ -1,5 +1,6 @@
 """Settings: one file, read from the environment; .env.example lists every variable."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -116,6 +117,8 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     options="-c statement_timeout=60000 -c lock_timeout=10000 "
     "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
 )
+# One test database per test process, so that two runs never drop each other's.
+DATABASES["default"]["TEST"] = {"NAME": f"test_sqpsych_{os.getpid()}"}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- users ---------------------------------------------------------------------------------

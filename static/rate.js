@@ -21,7 +21,7 @@
     bar.dataset.state = name;
     if (bar.textContent !== text) bar.textContent = text;
   }
-  const clock = () => new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const clock = () => new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
   const settled = () => state("saved", `Saved ${clock()}`);
   const kept = (why) => state("kept", `${waiting.size === 1 ? "One answer is" : `${waiting.size} answers are`} kept on this page. ${why}`);
 
@@ -138,11 +138,17 @@
   });
 
   // -- current item and turn -------------------------------------------------------------------
+  // Opening one item closes another: what the rater looks at stays where it is on the screen.
   function choose(item, { focus = true } = {}) {
+    const before = item?.getBoundingClientRect().top ?? 0;
     current?.classList.remove("current");
     current = item ?? null;
     if (!current) return;
     current.classList.add("current");
+    const moved = current.getBoundingClientRect().top - before;
+    const pane = $("#form-pane");
+    if (pane.scrollHeight > pane.clientHeight) pane.scrollTop += moved;
+    else scrollBy(0, moved);
     const into = inputs(current).find((one) => one.checked) ?? inputs(current)[0];
     if (focus && into) into.focus({ preventScroll: true });
     current.scrollIntoView({ block: "nearest" });
@@ -168,9 +174,22 @@
     const field = $("#flag-turn");
     if (field) field.value = number;
   }
+  // While the button is down nothing may move, or the click would land beside its target.
+  let pressed = false;
+  let after = null;
+  document.addEventListener("pointerdown", () => { pressed = true; after = null; }, true);
+  for (const name of ["pointerup", "pointercancel"]) {
+    document.addEventListener(name, () => setTimeout(() => {
+      pressed = false;
+      if (after && after !== current) choose(after, { focus: false });
+      after = null;
+    }), true);
+  }
   document.addEventListener("focusin", (event) => {
     const item = event.target.closest?.(".item");
-    if (item && item !== current) choose(item, { focus: false });
+    if (!item || item === current) return;
+    if (pressed) after = item;
+    else choose(item, { focus: false });
   });
   document.addEventListener("click", (event) => {
     const element = event.target.closest?.("li.turn");
@@ -252,17 +271,38 @@
     }
   });
 
+  // A question of the flag form that depends on other answers appears when they are given.
+  function askFlagQuestions() {
+    for (const question of $$("[data-ask-if]")) {
+      const given = new FormData(question.closest("form"));
+      const { all, conditions } = JSON.parse(question.dataset.askIf);
+      const met = conditions.map(([item, values]) => values.includes(given.get(item)));
+      const asked = all ? met.every(Boolean) : met.some(Boolean);
+      question.hidden = question.disabled = !asked;
+    }
+  }
+  document.addEventListener("change", (event) => {
+    if (event.target.closest?.(".flag-form")) askFlagQuestions();
+  });
+
   // -- a new dialogue ------------------------------------------------------------------------
+  let known = null;
   function begin() {
+    if (workspace() === known) return;
+    known = workspace();
     waiting = new Map();
     undo = [];
     turn = 0;
+    current = null;
+    askFlagQuestions();
     if (!workspace() || $("#problems")) return;
-    choose(items().find((item) => !valueOf(item)) ?? items()[0]);
+    // Where the dialogue stands above the form, one reads first.
+    const beside = matchMedia("(width >= 56rem)").matches;
+    const next = items().find((item) => !valueOf(item)) ?? items()[0];
+    if (beside) choose(next);
+    else scrollTo(0, 0);
   }
-  document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.target.id === "workspace" || event.detail.elt?.id === "workspace") begin();
-  });
+  document.addEventListener("htmx:afterSettle", begin);
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id === "rating") state("saving", "Submitting");
   });

@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
+import psycopg.sql
 import pytest
 
 if TYPE_CHECKING:
@@ -25,7 +28,22 @@ def django_db_modify_db_settings() -> Iterator[None]:
         yield
         return
     with postgres.database_in_use(settings.DATA_DIR):
+        drop_orphaned_databases(settings.DATABASE_URL)
         yield
+
+
+def drop_orphaned_databases(url: str) -> None:
+    """Drop test databases whose test process was killed."""
+    with psycopg.connect(url, autocommit=True) as link:
+        names = link.execute("SELECT datname FROM pg_database WHERE datname LIKE 'test_sqpsych_%'")
+        for (name,) in names.fetchall():
+            owner = name.rpartition("_")[2]
+            if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+                link.execute(
+                    psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(
+                        psycopg.sql.Identifier(name)
+                    )
+                )
 
 
 PASSWORD = "a long enough password"

@@ -1,5 +1,58 @@
-"""Writes of the generation side: one keyword-only function each, ``by=`` the acting person."""
+"""Writes of the generation side: one keyword-only function each, ``by=`` the acting person.
 
-from generation.actions.endpoints import set_endpoint_state
+Each changes rows and leaves its audit trail in one transaction, or raises ``Refused`` with one
+sentence and changes nothing.
+"""
 
-__all__ = ["set_endpoint_state"]
+from generation.actions.batches import (
+    add_replicates,
+    cancel_batch,
+    create_batch,
+    pause_batch,
+    resume_batch,
+    retry_failed,
+)
+from generation.actions.claims import (
+    claim_dialogues,
+    finish_batches,
+    release_leases,
+    renew_leases,
+)
+from generation.actions.definitions import (
+    add_protocol,
+    add_questionnaire,
+    current_definitions,
+    protocol_row,
+    sync_definitions,
+)
+from generation.actions.dialogues import corpus_of, import_dialogues, record_export
+from generation.actions.endpoints import add_endpoint, set_endpoint_state
+from generation.actions.errors import Refused
+from generation.actions.profiles import import_profiles, record_of, sample_profiles
+
+__all__ = [
+    "Refused",
+    "add_endpoint",
+    "add_protocol",
+    "add_questionnaire",
+    "add_replicates",
+    "cancel_batch",
+    "claim_dialogues",
+    "corpus_of",
+    "create_batch",
+    "current_definitions",
+    "finish_batches",
+    "import_dialogues",
+    "import_profiles",
+    "pause_batch",
+    "protocol_row",
+    "record_export",
+    "record_of",
+    "release_leases",
+    "renew_leases",
+    "resume_batch",
+    "retry_failed",
+    "sample_profiles",
+    "set_endpoint_state",
+    "sync_definitions",
+]

@@ -73,7 +73,7 @@ def create_batch(
 @transaction.atomic
 def pause_batch(*, batch: Batch, by: User | None, reason: str = "") -> None:
     """Let no dialogue of the batch go on; replies under way are still stored."""
-    words = reason or (f"paused by {by.username}" if by else "paused")
+    words = reason or f"paused{_by(by)}"
     _change(batch, BatchState.RUNNING, BatchState.PAUSED, words, problem="is not running")
     EngineEvent.objects.create(batch=batch, message=f"The batch was paused: {words}."[:300])
 
@@ -82,7 +82,7 @@ def pause_batch(*, batch: Batch, by: User | None, reason: str = "") -> None:
 def resume_batch(*, batch: Batch, by: User | None) -> None:
     """Let a paused batch go on where it stopped."""
     _change(batch, BatchState.PAUSED, BatchState.RUNNING, "", problem="is not paused")
-    EngineEvent.objects.create(batch=batch, message="The batch was resumed.")
+    EngineEvent.objects.create(batch=batch, message=f"The batch was resumed{_by(by)}.")
     wake_engine()
 
 
@@ -95,11 +95,14 @@ def cancel_batch(*, batch: Batch, by: User | None) -> int:
     locked = _locked(batch)
     if locked.state not in {BatchState.RUNNING, BatchState.PAUSED}:
         raise Refused(f"The batch “{locked.name}” is over already; there is nothing to cancel.")
-    words = f"cancelled by {by.username}" if by else "cancelled"
+    words = f"cancelled{_by(by)}"
     Batch.objects.filter(pk=locked.pk).update(
         state=BatchState.CANCELLED, state_reason=words, finished_at=Now()
     )
-    cancelled = locked.dialogues.filter(state__in=_OPEN).update(
+    # Locked in the order in which the engine locks, so that neither waits for the other in a ring.
+    rows = locked.dialogues.filter(state__in=_OPEN).order_by("pk").select_for_update()
+    ids = list(rows.values_list("pk", flat=True))
+    cancelled = locked.dialogues.filter(pk__in=ids).update(
         state=DialogueState.CANCELLED, lease_owner=None, lease_until=None, finished_at=Now()
     )
     EngineEvent.objects.create(
@@ -210,9 +213,15 @@ def _check_size(name: str, profile_set: ProfileSet, per_profile: int, seed: int)
 def _known_model(model: str) -> str:
     known = sorted(set(Endpoint.objects.filter(enabled=True).values_list("model", flat=True)))
     if model not in known:
-        offer = f"the models here are: {', '.join(known)}" if known else "no model server is entered"
+        offer = (
+            f"the models here are: {', '.join(known)}" if known else "no model server is entered"
+        )
         raise Refused(f"No model server here serves the model “{model}”; {offer}.")
     return model
+
+
+def _by(person: User | None) -> str:
+    return f" by {person.username}" if person else ""
 
 
 def _locked(batch: Batch) -> Batch:

@@ -99,9 +99,10 @@ def renew_leases(*, owner: UUID, ids: Sequence[int], now: datetime | None = None
     """Extend the leases on these dialogues. Returns those that still are the owner's."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE generation_dialogue SET lease_until = coalesce(%s, now()) + %s"
+            "UPDATE generation_dialogue"
+            " SET lease_until = coalesce(%s, now()) + %s * interval '1 second'"
             " WHERE id = ANY(%s) AND lease_owner = %s AND state = 'running' RETURNING id",
-            [now, _lease(), list(ids), owner],
+            [now, settings.ENGINE_LEASE_SECONDS, list(ids), owner],
         )
         return {pk for (pk,) in cursor.fetchall()}
 

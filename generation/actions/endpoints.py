@@ -11,6 +11,7 @@ from generation.actions.errors import Refused
 from generation.addresses import AddressRefused, parse_base_url
 from generation.models import Endpoint, EndpointState
 from generation.vllm import check_address
+from sqpsych_site import audit
 from sqpsych_site.models import User
 
 # Only variables that are keys of model servers: no other secret can be sent anywhere by naming it.
@@ -49,7 +50,7 @@ def add_endpoint(
         raise Refused(str(refusal)) from None
     try:
         with transaction.atomic():
-            return Endpoint.objects.create(
+            endpoint = Endpoint.objects.create(
                 name=name.strip(),
                 base_url=base_url.strip(),
                 model=model.strip(),
@@ -59,6 +60,8 @@ def add_endpoint(
             )
     except IntegrityError:
         raise Refused(f"A model server named “{name.strip()}” exists already.") from None
+    audit.record(by=by, action="endpoint.add", target=f"endpoint {endpoint.pk}")
+    return endpoint
 
 
 @transaction.atomic

@@ -21,9 +21,7 @@ MAX_SAMPLED = 100_000
 
 
 @transaction.atomic
-def import_profiles(
-    *, name: str, filename: str, content: bytes, by: User | None
-) -> ProfileSet:
+def import_profiles(*, name: str, filename: str, content: bytes, by: User | None) -> ProfileSet:
     """Store a profile file (CSV or JSONL) as one set.
 
     Raises:

@@ -1,5 +1,7 @@
 """The wake-up call to the workers. The rows are the truth; the message only saves a wait."""
 
+import threading
+
 import structlog
 from celery import current_app
 from django.db import transaction
@@ -18,7 +20,12 @@ def wake_engine() -> None:
 
 
 def send_wake_call() -> None:
-    """Send the wake-up call now."""
+    """Send the wake-up call now, beside what the caller does: a broker that is away is only
+    given up after seconds, and nobody should wait for that."""
+    threading.Thread(target=_send, name="wake-call").start()
+
+
+def _send() -> None:
     try:
         current_app.send_task(WAKE_TASK, queue="generation", ignore_result=True, retry=False)
     except (OSError, KombuError) as error:

@@ -1,6 +1,7 @@
 """Writes of the review side: one keyword-only function each, ``by=`` the acting person."""
 
 from review.actions.errors import Conflict, Refused
+from review.actions.instruments import add_instrument, current_instruments, sync_instruments
 from review.actions.marks import (
     FlagInput,
     Place,
@@ -22,8 +23,16 @@ from review.actions.rating import (
     save_comment,
     submit,
 )
+from review.actions.studies import (
+    CHANGES,
+    StudyTexts,
+    change_study,
+    create_study,
+    mark_flag_seen,
+)
 
 __all__ = [
+    "CHANGES",
     "RETURN_REASONS",
     "Answer",
     "Conflict",
@@ -31,8 +40,14 @@ __all__ = [
     "Missing",
     "Place",
     "Refused",
+    "StudyTexts",
     "add_evidence",
+    "add_instrument",
+    "change_study",
+    "create_study",
+    "current_instruments",
     "hand_back",
+    "mark_flag_seen",
     "missing_items",
     "next_assignment",
     "open_assignment",
@@ -41,6 +56,7 @@ __all__ = [
     "save_answer",
     "save_comment",
     "submit",
+    "sync_instruments",
     "withdraw_evidence",
     "withdraw_flag",
 ]

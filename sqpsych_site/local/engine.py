@@ -18,14 +18,14 @@ from sqpsych_site.local.errors import LocalServiceError
 from sqpsych_site.local.model_server import (
     MODEL,
     base_url,
-    free_port,
     is_healthy,
+    noted_port,
     serve,
     start_server,
     wait_until_ready,
 )
 from sqpsych_site.local.paths import Places, places
-from sqpsych_site.local.private import make_places, read_json, write_json
+from sqpsych_site.local.private import make_places, write_json
 from sqpsych_site.local.processes import Child
 
 __all__ = ["engine_dir", "ensure_installed", "ensure_model", "main", "serve"]
@@ -42,7 +42,7 @@ class Keeper:
 
     home: Places
     engine: Path
-    port: int = 0
+    port: int
     started: float = field(default_factory=time.monotonic)
 
     def tell(self, state: str, detail: str = "") -> None:
@@ -52,7 +52,7 @@ class Keeper:
             "detail": detail,
             "since": time.time(),
             "seconds": round(time.monotonic() - self.started, 1),
-            "url": base_url(self.port) if self.port else "",
+            "url": base_url(self.port),
             "model": MODEL,
         }
         write_json(state_file(self.home), value)
@@ -79,9 +79,7 @@ class Keeper:
     def _serve_once(self) -> None:
         if (lacks := machine.too_little_memory()) is not None:
             raise LocalServiceError(f"The model server cannot run here: {lacks}.")
-        noted = read_json(self.home.run / "model_server_port.json") or {}
-        self.port = free_port(int(noted.get("port", 0)))
-        write_json(self.home.run / "model_server_port.json", {"port": self.port})
+        self.port = noted_port(self.home)
         self.started = time.monotonic()
         self.tell("starting", "loading the model (about 40 seconds)")
         child = start_server(self.home, self.engine, self.port)
@@ -125,7 +123,7 @@ def _stop_on_signal(number: int, _frame: object) -> NoReturn:
 def _run(data_dir: str) -> None:
     home = places(data_dir)
     make_places(home)
-    keeper = Keeper(home, engine_dir())
+    keeper = Keeper(home, engine_dir(), noted_port(home))
     signal.signal(signal.SIGTERM, _stop_on_signal)
     try:
         try:

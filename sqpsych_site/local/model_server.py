@@ -14,7 +14,7 @@ from sqpsych_site.local import machine
 from sqpsych_site.local.engine_install import engine_python, model_dir
 from sqpsych_site.local.errors import LocalServiceError
 from sqpsych_site.local.paths import Places, places
-from sqpsych_site.local.private import make_places
+from sqpsych_site.local.private import make_places, read_json, write_json
 from sqpsych_site.local.processes import Child, start_child
 
 NAME = "model_server"
@@ -108,6 +108,16 @@ def free_port(wanted: int = 0) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise LocalServiceError("There is no free port on this machine for the model server.")
+
+
+def noted_port(home: Places) -> int:
+    """Return the port of this data directory's model server: chosen once, free now, kept."""
+    path = home.run / "model_server_port.json"
+    noted = (read_json(path) or {}).get("port", 0)
+    port = free_port(noted if isinstance(noted, int) and 0 < noted < 65536 else 0)
+    if port != noted:
+        write_json(path, {"port": port})
+    return port
 
 
 def wait_until_ready(child: Child, port: int, *, idle: Callable[[], None] = lambda: None) -> None:

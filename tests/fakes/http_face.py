@@ -138,10 +138,7 @@ class HttpFace:
             card = {
                 "id": self.model,
                 "object": "model",
-                "created": 1_700_000_000,
                 "owned_by": "vllm",
-                "root": self.model,
-                "parent": None,
                 "max_model_len": self.max_model_len,
             }
             return _json(200, {"object": "list", "data": [card]})
@@ -217,10 +214,12 @@ class HttpFace:
                 body=self.fake.instant(record.raw, self.model), content_type="application/json"
             )
         body = record.body
-        wanted, asked = body.get("max_tokens") or 16, prompt_tokens(body["messages"])
-        quoted = body["messages"][-1]["content"]
-        if asked + wanted > self.max_model_len or record.trouble is Fault.CONTEXT_FULL:
-            return _json(400, context_error(self.max_model_len, asked, wanted, quoted))
+        asked = prompt_tokens(body["messages"])
+        model_len = 0 if record.trouble is Fault.CONTEXT_FULL else self.max_model_len
+        wanted, quoted = body.get("max_tokens") or 16, body["messages"][-1]["content"]
+        if too_long := context_error(model_len, asked, wanted, quoted):
+            return _json(400, too_long)
+        body["max_tokens"] = min(wanted, self.max_model_len - asked)
         if body["model"] != self.model or record.trouble is Fault.WRONG_MODEL:
             message = f"The model `{body['model']}` does not exist."
             return _json(404, error_body(404, message, "NotFoundError", "model"))

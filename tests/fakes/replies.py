@@ -160,12 +160,23 @@ def error_body(status: int, message: str, kind: str, param: str | None = None) -
     return {"error": {"message": message, "type": kind, "param": param, "code": status}}
 
 
-def context_error(model_len: int, asked: int, wanted: int, quoted: str) -> dict[str, Any]:
-    """vLLM's refusal of a prompt that is too long, with the prompt quoted behind it."""
-    message = (
-        f"You passed {asked} input tokens and requested {wanted} output tokens. However, the"
-        f" model's context length is only {model_len} tokens, resulting in a maximum input length"
-        f" of {model_len - wanted} tokens. Please reduce the length of the input prompt."
-        f" (parameter=input_tokens, value={asked}, input={quoted!r})"
-    )
-    return error_body(400, message, "BadRequestError", "input_tokens")
+def context_error(model_len: int, asked: int, wanted: int, quoted: str) -> dict[str, Any] | None:
+    """vLLM 0.32's refusal of a prompt or a wish that is too long, with the prompt quoted behind.
+
+    None when it fits; like vLLM, a reply that would run over the end is only cut short.
+    """
+    if asked >= model_len:
+        message = (
+            f"This model's maximum context length is {model_len} tokens. However, your prompt"
+            f" contains at least {asked} input tokens, which exceeds this limit even without any"
+            " output tokens. Please reduce the length of the input prompt."
+            f" (parameter=input_tokens, value={asked}, input={quoted!r})"
+        )
+        return error_body(400, message, "BadRequestError", "input_tokens")
+    if wanted > model_len:
+        message = (
+            f"max_tokens={wanted} cannot be greater than max_model_len={model_len}. Please request"
+            f" fewer output tokens. (parameter=max_tokens, value={wanted}, input={quoted!r})"
+        )
+        return error_body(400, message, "BadRequestError", "max_tokens")
+    return None

@@ -1,5 +1,7 @@
 """The adaptive concurrency limit, with a clock of its own."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +26,10 @@ def test_adaptive_limit_starts_at_its_cap_or_as_told() -> None:
     assert AdaptiveLimit(64, start=100).limit == 64
 
 
-@pytest.mark.parametrize("wrong", [{"cap": 0}, {"cap": 4, "cut": 1.0}, {"cap": 4, "cut": 0.0}])
-def test_adaptive_limit_refuses_absurd_settings(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(("cap", "cut"), [(0, 0.5), (4, 1.0), (4, 0.0)])
+def test_adaptive_limit_refuses_absurd_settings(cap: int, cut: float) -> None:
     with pytest.raises(ValueError, match="adaptive limit needs"):
-        AdaptiveLimit(int(wrong.pop("cap")), **wrong)
+        AdaptiveLimit(cap, cut=cut)
 
 
 def test_adaptive_limit_rises_by_a_step_each_full_round() -> None:
@@ -110,7 +112,7 @@ def test_adaptive_limit_cuts_at_most_once_per_cool_down(waits: list[float]) -> N
         clock.now += wait
         if limit.overloaded():
             cuts.append(clock.now)
-    assert all(later - earlier >= 5.0 for earlier, later in zip(cuts, cuts[1:], strict=False))
+    assert all(later - earlier >= 5.0 for earlier, later in itertools.pairwise(cuts))
 
 
 @given(st.integers(1, 400))

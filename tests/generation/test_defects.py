@@ -357,33 +357,9 @@ def test_unreadable_text_is_named_alone() -> None:
     assert kinds("Client: \x00") == {"unreadable"}
 
 
-PIECES = [
-    "a",
-    "word ",
-    "[",
-    "(",
-    "*",
-    "<|",
-    "_",
-    "<p ",
-    "(a",
-    "[name",
-    "{a",
-    "漢",
-    "# ",
-    "'",
-    " \n",
-]
-PIECES += [
-    "i can't ",
-    ". Client ",
-    "as an ai ",
-    "you have scored ",
-    "\nclient",
-    "[insert ",
-    "<think",
-]
-PIECES += ["Client ( ", "- "]
+PIECES = ["a", "word ", "[", "(", "*", "<|", "_", "<p ", "(a", "[name", "{a", "漢", "# ", "'"]
+PIECES += ["i can't ", ". Client ", "as an ai ", "you have scored ", "\nclient", "[insert "]
+PIECES += ["Client ( ", "- ", "<think", " \n"]
 
 
 @pytest.mark.parametrize("piece", PIECES)

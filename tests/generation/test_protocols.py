@@ -56,7 +56,7 @@ def test_builtin_protocol_is_hashed_over_its_exact_text() -> None:
 
 def test_protocol_is_frozen() -> None:
     with pytest.raises(ValidationError):
-        SQPSYCH.title = "other"  # type: ignore[misc]
+        SQPSYCH.title = "other"
 
 
 @pytest.mark.parametrize(

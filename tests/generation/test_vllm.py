@@ -231,6 +231,9 @@ def test_chat_turns_each_fault_into_its_error(
     assert type(error) is kind
     assert error.reason == reason
     assert str(error) == f"{reason}: {error.detail}"
+    # aiohttp's own errors hold the request: they must not travel along.
+    assert error.__cause__ is None
+    assert error.__context__ is None or error.__suppress_context__
     assert len(server.requests) == 1, "the client itself must not retry"
     told = "".join(traceback.format_exception(error)) + repr(vars(error)) + caplog.text
     assert CANARY in json.dumps(server.requests[0].body)
@@ -267,11 +270,15 @@ def test_chat_does_not_follow_redirects(server: FakeModelServer) -> None:
     assert server.paths == []
 
 
-def test_chat_reports_a_prompt_too_long_as_context_full() -> None:
-    with FakeModelServer(model="m", max_model_len=210) as server:
-        error = failure(server.base_url)
-    assert isinstance(error, ContextFull)
-    assert not error.endpoint_at_fault
+@pytest.mark.parametrize("max_tokens", [5, 50])
+def test_chat_reports_what_does_not_fit_the_context_as_full(max_tokens: int) -> None:
+    sampling = Sampling(max_tokens=max_tokens)
+    with (
+        FakeModelServer(model="m", max_model_len=20) as server,
+        pytest.raises(ContextFull) as caught,
+    ):
+        talk(server.base_url, lambda c: c.chat(MESSAGES, sampling))
+    assert not caught.value.endpoint_at_fault
 
 
 def test_chat_reports_another_serving_model() -> None:

@@ -1,5 +1,6 @@
 """What goes to a model server and comes back, read and written without a network."""
 
+import contextlib
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -57,7 +58,7 @@ def answer(**message: Any) -> dict[str, Any]:
         ("120", 120.0),
         ("121", 120.0),
         ("999999999", 120.0),
-        ("9999999999", None),
+        ("9" * 30, 120.0),
         ("-1", None),
         ("1e3", None),
         ("inf", None),
@@ -100,6 +101,11 @@ def test_parse_retry_after_never_fails(text: str) -> None:
             "You passed 9000 input tokens and requested 512 output tokens. However, the model's"
             " context length is only 8192 tokens, resulting in a maximum input length of 7680."
         ),
+        vllm_error(
+            "This model's maximum context length is 8192 tokens. However, your prompt contains at"
+            " least 8193 input tokens, which exceeds this limit even without any output tokens."
+        ),
+        vllm_error("max_tokens=9000 cannot be greater than max_model_len=8192. Please", param="x"),
         vllm_error("Validation failed.", param="input_tokens"),
         vllm_error("Validation failed.", param="input_text"),
         vllm_error("max_tokens must be at least 1, got -186."),
@@ -296,11 +302,10 @@ def test_reading_ends_in_a_value_or_a_retryable(body: bytes) -> None:
         payload = read_json(body)
     except Retryable:
         return
-    for read in (lambda p: read_completion(p, latency_s=0.0), read_models):
-        try:
-            read(payload)
-        except Retryable as error:
-            assert error.reason == "bad_reply"
+    with contextlib.suppress(Retryable):
+        assert isinstance(read_completion(payload, latency_s=0.0), Completion)
+    with contextlib.suppress(Retryable):
+        assert isinstance(read_models(payload), list)
 
 
 def test_read_models_leaves_out_what_has_no_id() -> None:

@@ -174,6 +174,13 @@ STATE = Column(
     "how far the rater is with the dialogue",
     "started = in progress; submitted = done; returned = handed back",
 )
+POSITION = Column("position", "integer", "place of the dialogue in this rater's order, from 1")
+OPENED = Column("opened_at", "time", "when the rater first opened the dialogue")
+SUBMITTED = Column("submitted_at", "time", "when it was submitted", missing="empty = not yet")
+SECONDS = (
+    Column("active_seconds", "integer", "seconds the page was in use", missing="0 = not measured"),
+    Column("paused_seconds", "integer", "seconds the page was open but left alone"),
+)
 TURN = "number of the turn, from 1"
 
 

@@ -1,0 +1,162 @@
+"""The rows that a step of a dialogue leaves behind, built but not yet stored."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from generation import screening
+from generation.lanes import Lane
+from generation.loading import Work
+from generation.models import Attempt, AttemptOutcome, Finding, Turn
+from generation.places import place_of
+from generation.session import TurnRequest, turn_seed
+from generation.turns import ChatMessage
+from generation.utterances import Utterance
+from generation.vllm import Completion, Sampling
+
+NOT_SCREENED = "not_screened"
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request: what was asked of which server, and how it will be recorded."""
+
+    request: TurnRequest
+    lane: Lane
+    sampling: Sampling
+    record: dict[str, Any]
+
+
+def prepare(work: Work, request: TurnRequest, lane: Lane, digest: str) -> Sent:
+    """The request as it goes to this lane; ``digest`` is the hash of its messages."""
+    values = dict(work.plan.sampling[request.role])
+    if lane.supports_seed:
+        values["seed"] = turn_seed(work.seed, request.number, work.requests + 1)
+    record = {
+        "model": lane.model,
+        "sampling": values,
+        "stop": list(request.stop),
+        "note": request.note,
+        "messages_sha256": digest,
+    }
+    return Sent(request, lane, Sampling(**values), record)
+
+
+def messages_sha256(messages: Sequence[ChatMessage]) -> str:
+    """SHA-256 of the messages as compact JSON: a list of [role, content] pairs in UTF-8.
+
+    With the stored prompts, turns and note it proves what was sent.
+    """
+    pairs = [[message.role, message.content] for message in messages]
+    return hashlib.sha256(
+        json.dumps(pairs, ensure_ascii=False, separators=(",", ":")).encode()
+    ).hexdigest()
+
+
+def attempt_row(
+    work: Work,
+    sent: Sent,
+    outcome: AttemptOutcome,
+    *,
+    completion: Completion | None = None,
+    defects: Sequence[screening.Defect] = (),
+    error: str = "",
+) -> Attempt:
+    """The row of one request, counted in ``work.requests``."""
+    work.requests += 1
+    attempt = Attempt(
+        dialogue_id=work.dialogue_id,
+        turn_number=sent.request.number,
+        number=work.requests,
+        role=sent.request.role,
+        outcome=outcome,
+        defects=[asdict(defect) for defect in defects],
+        error=error,
+        endpoint_id=sent.lane.endpoint_id,
+        request=sent.record,
+        created_at=datetime.now(UTC),
+    )
+    if completion is not None:
+        attempt.text = completion.text
+        attempt.finish_reason = completion.finish_reason
+        attempt.prompt_tokens = completion.prompt_tokens
+        attempt.cached_tokens = completion.cached_tokens
+        attempt.completion_tokens = completion.completion_tokens
+        attempt.latency_ms = round(completion.latency_s * 1000)
+        attempt.response = without_text(completion.response)
+    return attempt
+
+
+def without_text(response: dict[str, Any]) -> dict[str, Any]:
+    """A raw answer without the reply's text, which the attempt keeps in its own column."""
+    choices = response.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return response
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        return response
+    rest = {name: value for name, value in message.items() if name != "content"}
+    return {**response, "choices": [{**choices[0], "message": rest}, *choices[1:]]}
+
+
+def turn_row(said: Utterance, attempt: Attempt) -> Turn:
+    """The row of an accepted utterance, with the figures of the attempt that brought it."""
+    return Turn(
+        dialogue_id=attempt.dialogue_id,
+        number=said.number,
+        role=said.role,
+        text=said.text,
+        attempts_used=attempt.number,
+        finish_reason=attempt.finish_reason,
+        prompt_tokens=attempt.prompt_tokens,
+        cached_tokens=attempt.cached_tokens,
+        completion_tokens=attempt.completion_tokens,
+        latency_ms=attempt.latency_ms,
+        endpoint_id=attempt.endpoint_id,
+        created_at=attempt.created_at,
+    )
+
+
+def defect_findings(attempt: Attempt, defects: Sequence[screening.Defect]) -> list[Finding]:
+    """A finding on the turn for each defect that it was accepted with."""
+    return [
+        Finding(
+            dialogue_id=attempt.dialogue_id,
+            kind=defect.kind.value,
+            turn_number=attempt.turn_number,
+            detail=defect.detail[:300],
+            created_at=attempt.created_at,
+        )
+        for defect in defects
+    ]
+
+
+def screened(dialogue_id: int, turns: Sequence[Utterance]) -> list[Finding]:
+    """What the program notices about a whole dialogue. Takes a while: call it off the loop.
+
+    A screening that breaks must not lose a dialogue: it leaves a finding that says so.
+    """
+    now = datetime.now(UTC)
+    try:
+        found = screening.findings(turns)
+    except Exception as error:  # noqa: BLE001 - the dialogue itself is sound
+        log.error("screening_failed", dialogue=dialogue_id, error=place_of(error))
+        detail = f"the screening stopped with {type(error).__name__}"
+        return [Finding(dialogue_id=dialogue_id, kind=NOT_SCREENED, detail=detail, created_at=now)]
+    return [
+        Finding(
+            dialogue_id=dialogue_id,
+            kind=each.kind.value,
+            severity=each.severity.value,
+            turn_number=each.turn,
+            detail=each.detail[:300],
+            created_at=now,
+        )
+        for each in found
+    ]

@@ -1,0 +1,180 @@
+"""Batches: list, form, live page, and what can be done with one."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from generation import actions, progress, words
+from generation.actions import Refused
+from generation.filters import BatchFilter, DialogueFilter
+from generation.forms import BatchForm, initial_from
+from generation.models import Batch, BatchState, Dialogue
+from generation.views.batch_page import OVER, TONES, dialogue_rows, live_context
+from generation.views.page import SeeOther, go_to, keyset_page, show
+from sqpsych_site.roles import AuthenticatedRequest, Verb, require
+
+STOP_POLLING = 286  # htmx: take this answer and ask no more
+DIALOGUES_SHOWN = 25
+
+
+@require_GET
+@require(Verb.SEE_BATCHES)
+def batch_list(request: AuthenticatedRequest) -> HttpResponse:
+    """All batches, newest first, with how far each is."""
+    chosen = BatchFilter(request.GET)
+    rows = Batch.objects.select_related("created_by", "profile_set")
+    if state := chosen.chosen("state"):
+        rows = rows.filter(state=state)
+    page = keyset_page(rows, request.GET, size=20)
+    ids = [batch.pk for batch in page.rows]
+    counts = progress.counts_by_batch(Dialogue.objects.filter(batch__in=ids))
+    context = {
+        "filter": chosen,
+        "page": page,
+        "rows": [
+            (batch, TONES[BatchState(batch.state)], counts.get(batch.pk, progress.Counts()))
+            for batch in page.rows
+        ],
+        **_rights(request),
+    }
+    return render(request, "generation/batch_list.html", context)
+
+
+def _rights(request: AuthenticatedRequest) -> dict[str, bool]:
+    return {
+        "may_manage": request.user.may(Verb.MANAGE_BATCHES),
+        "may_see_profiles": request.user.may(Verb.SEE_PROFILES),
+        "may_enter_servers": request.user.may(Verb.MANAGE_ENDPOINTS),
+    }
+
+
+@require_http_methods(["GET", "POST"])
+@require(Verb.MANAGE_BATCHES)
+def batch_create(request: AuthenticatedRequest) -> HttpResponseBase:
+    """The form of a new batch; ``?from=ID`` or ``?profile_set=ID`` fills it in beforehand."""
+    if request.method == "GET":
+        return _form_page(request, BatchForm(initial=_initial(request)))
+    form = BatchForm(request.POST)
+    valid = form.is_valid()
+    if request.POST.get("action") == "estimate":
+        return _estimate(request, form)
+    if not valid:
+        return _form_page(request, form, status=422)
+    try:
+        made = actions.create_batch(**form.cleaned_data, by=request.user)
+    except Refused as refused:
+        form.add_error(None, str(refused))
+        return _form_page(request, form, status=422)
+    messages.success(request, f"The batch “{made.name}” was started.")
+    return go_to(request, reverse("generation:batch_detail", args=[made.pk]))
+
+
+def _initial(request: AuthenticatedRequest) -> dict[str, Any]:
+    like = request.GET.get("from", "")
+    if like.isdecimal() and (batch := Batch.objects.filter(pk=int(like[:18])).first()):
+        return initial_from(batch)
+    chosen = request.GET.get("profile_set", "")
+    return {"profile_set": chosen} if chosen.isdecimal() else {}
+
+
+def _estimate(request: AuthenticatedRequest, form: BatchForm) -> HttpResponse:
+    """What the batch would ask for; the form stays as it is and complains of nothing yet."""
+    context = {"form": form, "estimate": form.estimate()}
+    if request.htmx:
+        return render(request, "generation/batch_create.html#estimate", context)
+    shown = BatchForm(initial={name: request.POST.get(name, "") for name in form.fields})
+    return _form_page(request, shown, estimate=context["estimate"])
+
+
+def _form_page(
+    request: AuthenticatedRequest, form: BatchForm, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    estimate = form.estimate() if form.is_bound else None
+    context = {"form": form, "estimate": estimate, **_rights(request), **more}
+    template = "generation/batch_create.html"
+    return show(request, template, context, part="form", status=status)
+
+
+@require_GET
+@require(Verb.SEE_BATCHES)
+def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
+    """One batch, live. While it runs the page asks again for its changing parts alone; the
+    answer's status tells the browser to stop when there is nothing more to come."""
+    batch = get_object_or_404(
+        Batch.objects.select_related("profile_set", "created_by"), pk=batch_id
+    )
+    chosen = DialogueFilter(request.GET)
+    rows = chosen.apply(dialogue_rows(batch))
+    context = {
+        **live_context(batch),
+        **_rights(request),
+        "filter": chosen,
+        "page": keyset_page(rows, request.GET, size=DIALOGUES_SHOWN),
+        "seen": request.GET.get("seen", batch.state),
+    }
+    if not request.htmx:
+        return render(request, "generation/batch.html", context)
+    over = batch.state in OVER
+    status = STOP_POLLING if over else 200
+    response = render(
+        request, "generation/batch.html#live", {**context, "oob": True}, status=status
+    )
+    if over:
+        response["HX-Trigger"] = f'{{"say": "The batch is {batch.get_state_display().lower()}."}}'
+    return response
+
+
+QUESTIONS = {
+    "pause": (
+        "Pause {name}?",
+        "No further request is sent for this batch until it is resumed.",
+        "Pause the batch",
+    ),
+    "resume": ("Resume {name}?", "Its dialogues go on where they stopped.", "Resume the batch"),
+    "cancel": (
+        "Cancel {name}?",
+        "Dialogues that are not complete are given up for good. What is stored stays.",
+        "Cancel the batch",
+    ),
+    "retry": (
+        "Try the failed dialogues of {name} again?",
+        "They go on from their last stored turn.",
+        "Retry failed",
+    ),
+}
+
+
+@require_http_methods(["GET", "POST"])
+@require(Verb.MANAGE_BATCHES)
+def batch_action(request: AuthenticatedRequest, batch_id: int, verb: str) -> HttpResponseBase:
+    """Ask before, then pause, resume, cancel or retry."""
+    batch = get_object_or_404(Batch, pk=batch_id)
+    if request.method == "GET":
+        title, text, label = QUESTIONS[verb]
+        title = title.format(name=batch.name)
+        context = {"batch": batch, "verb": verb, "title": title, "text": text, "label": label}
+        return render(request, "generation/batch_action.html", context)
+    try:
+        messages.success(request, _act(batch, verb, request))
+    except Refused as refused:
+        messages.error(request, str(refused))
+    return SeeOther(reverse("generation:batch_detail", args=[batch.pk]))
+
+
+def _act(batch: Batch, verb: str, request: AuthenticatedRequest) -> str:
+    """Do it and say so."""
+    if verb == "pause":
+        actions.pause_batch(batch=batch, by=request.user)
+        return "The batch is paused."
+    if verb == "resume":
+        actions.resume_batch(batch=batch, by=request.user)
+        return "The batch goes on."
+    if verb == "cancel":
+        number = actions.cancel_batch(batch=batch, by=request.user)
+        return f"The batch is cancelled; {words.count(number, 'dialogue')} were given up."
+    number = actions.retry_failed(batch=batch, by=request.user)
+    return f"{words.count(number, 'dialogue')} tried again."

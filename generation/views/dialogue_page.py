@@ -1,0 +1,219 @@
+"""What the dialogue page shows: turns with what was noticed and tried, and where all came from."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from generation import words
+from generation.models import Attempt, AttemptOutcome, Dialogue, DialogueState, Finding, Turn
+
+TONES = {
+    DialogueState.WAITING: "",
+    DialogueState.RUNNING: "soft",
+    DialogueState.COMPLETE: "accent",
+    DialogueState.FAILED: "danger",
+    DialogueState.CANCELLED: "warn",
+}
+_SEVERITY_TONES = {"urgent": "danger", "concern": "warn"}
+SHORT_HASH = 12
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """One finding in words."""
+
+    text: str
+    severity: str
+    tone: str
+    detail: str
+    turn: int | None
+
+
+@dataclass(frozen=True)
+class AttemptView:
+    """One request for a turn and what became of it."""
+
+    number: int
+    accepted: bool
+    outcome: str
+    why: tuple[str, ...]
+    text: str
+    figures: str
+
+
+@dataclass(frozen=True)
+class TurnView:
+    """One turn; ``text`` is None for a turn that was asked for and never accepted."""
+
+    number: int
+    role: str
+    text: str | None
+    figures: str
+    findings: Sequence[FindingView]
+    attempts: Sequence[AttemptView]
+
+    @property
+    def tries(self) -> str:
+        """The label of the disclosure."""
+        return words.count(len(self.attempts), "request")
+
+    @property
+    def rejected(self) -> int:
+        """Requests that did not become the turn."""
+        return sum(not attempt.accepted for attempt in self.attempts)
+
+
+def finding_view(row: Finding) -> FindingView:
+    """A finding in words."""
+    tone = _SEVERITY_TONES.get(row.severity, "")
+    return FindingView(
+        words.finding(row.kind), words.severity(row.severity), tone, row.detail, row.turn_number
+    )
+
+
+def _attempt_view(row: Attempt) -> AttemptView:
+    why = [_defect_words(each) for each in row.defects if isinstance(each, dict)]
+    if row.error:
+        why.append(words.server(row.error))
+    return AttemptView(
+        row.number,
+        row.outcome == AttemptOutcome.ACCEPTED,
+        AttemptOutcome(row.outcome).label,
+        tuple(why),
+        row.text,
+        _figures(row),
+    )
+
+
+def _defect_words(defect: dict[str, Any]) -> str:
+    said = words.defect(str(defect.get("kind", "")))
+    detail = defect.get("detail")
+    return f"{said} ({detail})" if detail else said
+
+
+def _figures(row: Turn | Attempt) -> str:
+    """Tokens, cache, latency, server and finish reason, as far as known."""
+    parts = []
+    if row.completion_tokens or row.prompt_tokens:
+        parts.append(f"{row.completion_tokens:,} tokens written, {row.prompt_tokens:,} read")
+    if row.cached_tokens is not None:
+        parts.append(f"{words.share(row.cached_tokens, row.prompt_tokens)} from cache")
+    if row.latency_ms:
+        parts.append(f"{row.latency_ms / 1000:.1f} s")
+    if row.endpoint is not None:
+        parts.append(row.endpoint.name)
+    if row.finish_reason:
+        parts.append(f"finish reason {row.finish_reason}")
+    return " · ".join(parts)
+
+
+def turn_views(
+    turns: Iterable[Turn], attempts: Iterable[Attempt], findings: Iterable[Finding]
+) -> list[TurnView]:
+    """The turns in order; last, perhaps, one that was never accepted."""
+    noticed: dict[int, list[FindingView]] = defaultdict(list)
+    for finding in findings:
+        if finding.turn_number is not None:
+            noticed[finding.turn_number].append(finding_view(finding))
+    tried: dict[int, list[AttemptView]] = defaultdict(list)
+    roles: dict[int, str] = {}
+    for attempt in attempts:
+        tried[attempt.turn_number].append(_attempt_view(attempt))
+        roles[attempt.turn_number] = attempt.role
+    views = [
+        TurnView(
+            turn.number,
+            turn.role,
+            turn.text,
+            _figures(turn),
+            noticed.pop(turn.number, []),
+            tried.pop(turn.number, []),
+        )
+        for turn in turns
+    ]
+    never = [
+        TurnView(number, roles[number], None, "", noticed.get(number, []), tried[number])
+        for number in sorted(tried)
+    ]
+    return [*views, *never]
+
+
+def spent_words(turns: Sequence[Turn]) -> str:
+    """Tokens of the whole dialogue, or nothing for one that was not made here."""
+    written = sum(turn.completion_tokens for turn in turns)
+    read = sum(turn.prompt_tokens for turn in turns)
+    return f"{written:,} written, {read:,} read" if written or read else ""
+
+
+def short(sha256: object) -> str:
+    """The first digits of a hash: enough to compare by eye."""
+    return str(sha256)[:SHORT_HASH] if sha256 else ""
+
+
+def provenance_facts(dialogue: Dialogue, turns: Sequence[Turn]) -> list[tuple[str, str]]:
+    """Where the dialogue comes from, as pairs of name and value; what is not known is left out."""
+    known = dialogue.provenance if isinstance(dialogue.provenance, dict) else {}
+    arm = dialogue.arm
+    facts: list[tuple[str, object]] = [
+        ("Origin", dialogue.get_origin_display()),
+        ("Public id", dialogue.uid),
+        ("Id in its file", dialogue.external_id),
+    ]
+    if arm is not None:
+        same = arm.therapist_model == arm.client_model
+        facts += [
+            ("Arm", f"{arm.label} ({short(arm.sha256)})"),
+            ("Protocol", f"{arm.protocol} ({short(arm.protocol.sha256)})"),
+            ("Model" if same else "Therapist’s model", arm.therapist_model),
+            ("Client’s model", "" if same else arm.client_model),
+            ("Sampling, therapist", _settings(arm.sampling.get("therapist"))),
+            ("Sampling, client", _settings(arm.sampling.get("client"))),
+            ("Number for this profile", dialogue.replicate),
+            ("Seed", dialogue.seed),
+        ]
+    if dialogue.profile is not None:
+        facts.append(("Profile", f"{dialogue.profile} ({short(dialogue.profile.sha256)})"))
+    facts += [
+        ("Questionnaires", _hashes(known.get("questionnaires"))),
+        ("Prompts", short(_part(known, "prompts").get("sha256"))),
+        ("Model servers", _servers(known.get("servers"))),
+        ("Program version", known.get("code", "")),
+        ("Tokens", spent_words(turns)),
+        ("Begun", _moment(dialogue.started_at)),
+        ("Ended", _moment(dialogue.finished_at)),
+        ("End", words.ending(dialogue.ended_by) if dialogue.ended_by else ""),
+    ]
+    return [(name, str(value)) for name, value in facts if value not in ("", None)]
+
+
+def _part(known: dict[str, Any], name: str) -> dict[str, Any]:
+    found = known.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _settings(values: object) -> str:
+    if not isinstance(values, dict):
+        return ""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+
+
+def _hashes(values: object) -> str:
+    if not isinstance(values, dict):
+        return ""
+    return ", ".join(f"{key} ({short(sha256)})" for key, sha256 in sorted(values.items()))
+
+
+def _servers(values: object) -> str:
+    if not isinstance(values, dict):
+        return ""
+    return ", ".join(
+        f"{name} (vLLM {version})" if version else name for name, version in sorted(values.items())
+    )
+
+
+def _moment(at: Any) -> str:
+    return date_format(timezone.localtime(at), "j M Y, H:i:s") if at else ""

@@ -1,0 +1,85 @@
+"""Dialogues: a list that stays fast, and one dialogue to read."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from generation import words
+from generation.filters import DialogueFilter
+from generation.models import Dialogue, DialogueState
+from generation.views.batch_page import with_findings
+from generation.views.dialogue_page import TONES, finding_view, provenance_facts, turn_views
+from generation.views.page import keyset_page
+from sqpsych_site.roles import AuthenticatedRequest, Verb, require
+
+
+@require_GET
+@require(Verb.SEE_BATCHES)
+def dialogue_list(request: AuthenticatedRequest) -> HttpResponse:
+    """All dialogues, newest first, filtered and paged."""
+    chosen = DialogueFilter(request.GET)
+    rows = with_findings(Dialogue.objects.select_related("batch", "profile"))
+    reason = chosen.chosen("reason")
+    context = {
+        "filter": chosen,
+        "reason": reason,
+        "reason_words": words.failure(reason) if reason else "",
+        "page": keyset_page(chosen.apply(rows), request.GET),
+        "tones": TONES,
+        "may_see_profiles": request.user.may(Verb.SEE_PROFILES),
+        "may_manage": request.user.may(Verb.MANAGE_BATCHES),
+    }
+    return render(request, "generation/dialogue_list.html", context)
+
+
+@require_GET
+@require(Verb.SEE_BATCHES)
+def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
+    """One dialogue as a conversation, with what was noticed, what was tried and its provenance."""
+    dialogue = get_object_or_404(
+        Dialogue.objects.select_related("batch", "arm__protocol", "profile"), uid=uid
+    )
+    turns = list(dialogue.turns.select_related("endpoint"))
+    attempts = dialogue.attempts.select_related("endpoint").defer("request", "response")
+    findings = list(dialogue.findings.all())
+    context = {
+        "dialogue": dialogue,
+        "tone": TONES[DialogueState(dialogue.state)],
+        "failure": words.failure(dialogue.failure_reason) if dialogue.failure_reason else "",
+        "turns": turn_views(turns, attempts, findings),
+        "findings": [finding_view(row) for row in findings],
+        "facts": provenance_facts(dialogue, turns),
+        "may_see_profiles": request.user.may(Verb.SEE_PROFILES),
+        **_prompts(request, dialogue),
+        **_neighbours(dialogue),
+    }
+    return render(request, "generation/dialogue.html", context)
+
+
+def _prompts(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any]:
+    """What each role was told. The cases are made from the profile, so they ask for its verb."""
+    told = [
+        ("The therapist’s instructions", dialogue.therapist_system),
+        ("The client’s instructions", dialogue.client_system),
+    ]
+    prompts = dialogue.provenance.get("prompts", {})
+    if request.user.may(Verb.SEE_PROFILES):
+        told += [
+            ("What the therapist knows about the client", prompts.get("therapist_case", "")),
+            ("What the client knows about itself", prompts.get("client_case", "")),
+        ]
+    return {"prompts": [(title, text) for title, text in told if text]}
+
+
+def _neighbours(dialogue: Dialogue) -> dict[str, Any]:
+    """The public ids of the dialogues before and after this one in its batch."""
+    if dialogue.batch_id is None:
+        return {"previous": None, "next": None}
+    others = Dialogue.objects.filter(batch=dialogue.batch_id).values_list("uid", flat=True)
+    return {
+        "previous": others.filter(pk__lt=dialogue.pk).order_by("-pk").first(),
+        "next": others.filter(pk__gt=dialogue.pk).order_by("pk").first(),
+    }

@@ -1,0 +1,136 @@
+"""flags and evidence: what raters marked, where, without a word of the dialogue."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from review.instruments import FlagForm
+from review.items import Item
+from review.models import Evidence, Flag
+from review.tables.frame import (
+    DIALOGUE,
+    OPENING,
+    RATER,
+    STATE,
+    TURN,
+    Cell,
+    Column,
+    Form,
+    Frame,
+    Row,
+    Table,
+    Work,
+    choices,
+)
+
+SPAN = "characters (Unicode code points) from the beginning of the turn, from 0"
+WHOLE = "empty = the whole turn"
+
+
+def flags_table(frame: Frame) -> Table:
+    """One row per safety flag that stands; withdrawn flags stay in the database only."""
+    form = next((form for form in frame.forms if form.definition.safety), None)
+    safety = form.definition.safety if form else None
+    questions = safety.questions if safety else ()
+    columns = (
+        *OPENING, DIALOGUE, RATER, STATE,
+        Column("flag", "code", "id of the flag"),
+        *_kinds(form, safety),
+        Column("turn", "integer", TURN, missing="empty = about the whole dialogue"),
+        Column("start", "integer", f"first character: {SPAN}", missing=WHOLE),
+        Column("end", "integer", f"character after the last: {SPAN}", missing=WHOLE),
+        *(_question(form, item) for item in questions),
+        *([Column("note", "text", "the rater's note")] if frame.options.comments else []),
+        Column("created_at", "time", "when it was raised"),
+        Column("updated_at", "time", "when it was last changed"),
+    )  # fmt: skip
+
+    def rows() -> Iterator[Row]:
+        for works in frame.works():
+            found = _flags(works)
+            for work in works:
+                for flag in found.get(work.pk, ()):
+                    yield _flag_row(frame, safety, work, flag)
+
+    return Table("flags", columns, rows)
+
+
+def _kinds(form: Form | None, safety: FlagForm | None) -> list[Column]:
+    kinds = safety.categories if safety else ()
+    grades = safety.severities if safety else ()
+    categories = choices([(one.key, f"{one.label}: {one.description}") for one in kinds])
+    severities = choices([(one.key, f"{one.label}: {one.definition}") for one in grades])
+    return [
+        Column("category", "code", "kind of problem", categories, form=form),
+        Column("category_number", "integer", "number of the kind in the instrument", form=form),
+        Column("category_label", "text", "the kind as raters see it, in English", form=form),
+        Column("severity", "code", "how bad it is", severities, form=form),
+        Column("severity_label", "text", "the severity as raters see it, in English", form=form),
+    ]
+
+
+def _question(form: Form | None, item: Item) -> Column:
+    points = [*item.points, *item.marks]
+    values = choices([(point.value, str(point.label)) for point in points])
+    missing = "empty = not asked for this flag, or not answered"
+    return Column(f"detail_{item.key}", "code", str(item.label), values, missing, form)
+
+
+def _flags(works: Sequence[Work]) -> Mapping[int, list[Flag]]:
+    found: dict[int, list[Flag]] = defaultdict(list)
+    rows = Flag.objects.filter(assignment__in=[work.pk for work in works], withdrawn_at=None)
+    for flag in rows.order_by("created_at", "pk"):
+        found[flag.assignment_id].append(flag)
+    return found
+
+
+def _flag_row(frame: Frame, safety: FlagForm | None, work: Work, flag: Flag) -> Row:
+    kinds = {one.key: one for one in safety.categories} if safety else {}
+    grades = {one.key: str(one.label) for one in safety.severities} if safety else {}
+    kind = kinds.get(flag.category)
+    cells: list[Cell] = [
+        *frame.opening, work.dialogue, work.rater, work.state, str(flag.uid),
+        flag.category, kind.number if kind else None, str(kind.label) if kind else None,
+        flag.severity, grades.get(flag.severity), flag.turn_number, flag.start, flag.end,
+        *(flag.details.get(item.key) for item in (safety.questions if safety else ())),
+    ]  # fmt: skip
+    if frame.options.comments:
+        cells.append(flag.note)
+    return [*cells, flag.created_at, flag.updated_at]
+
+
+def evidence_table(frame: Frame) -> Table:
+    """One row per passage that a rater attached to an item and did not take back."""
+    columns = (
+        *OPENING, DIALOGUE, RATER, STATE,
+        Column("evidence", "code", "id of the mark"),
+        Column("instrument", "code", "key of the instrument"),
+        Column("instrument_version", "code", "version of the instrument"),
+        Column("item", "code", "item that the passage is evidence for"),
+        Column("turn", "integer", TURN),
+        Column("start", "integer", f"first character: {SPAN}", missing=WHOLE),
+        Column("end", "integer", f"character after the last: {SPAN}", missing=WHOLE),
+        Column("created_at", "time", "when it was marked"),
+    )  # fmt: skip
+
+    def rows() -> Iterator[Row]:
+        forms = {form.pk: form for form in frame.forms}
+        for works in frame.works():
+            found = _evidence(works)
+            for work in works:
+                for mark in found.get(work.pk, ()):
+                    form = forms[mark.instrument_id]
+                    yield [
+                        *frame.opening, work.dialogue, work.rater, work.state, str(mark.uid),
+                        form.key, form.version, mark.item,
+                        mark.turn_number, mark.start, mark.end, mark.created_at,
+                    ]  # fmt: skip
+
+    return Table("evidence", columns, rows)
+
+
+def _evidence(works: Sequence[Work]) -> Mapping[int, list[Evidence]]:
+    found: dict[int, list[Evidence]] = defaultdict(list)
+    rows = Evidence.objects.filter(assignment__in=[work.pk for work in works], withdrawn_at=None)
+    for mark in rows.order_by("created_at", "pk"):
+        found[mark.assignment_id].append(mark)
+    return found
