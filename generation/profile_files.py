@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from generation.plain_text import control_character
-from generation.profile_records import CORE_COLUMNS, MAX_BYTES, MAX_ROWS, Problems
+from generation.profile_records import CORE_COLUMNS, MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Problems
 
 _DELIMITERS = (",", ";", "\t")
 # A spreadsheet would run a cell that begins like this; an apostrophe before it makes it text.
@@ -94,6 +94,8 @@ def _read_csv(text: str, known: frozenset[str], problems: Problems) -> Table:
     _, header = next(rows)
     if not header:
         raise problems.stop(1, "the first row is blank; put the column names there.")
+    if len(header) > MAX_COLUMNS:
+        raise problems.stop(1, f"there are {len(header)} columns; keep up to {MAX_COLUMNS}.")
     names = [canonical(name, known) for name in header]
     for required in CORE_COLUMNS:
         if required not in names:
@@ -203,6 +205,8 @@ def _read_jsonl(text: str, known: frozenset[str], problems: Problems) -> Table:
         found = _json_object(line, number, problems)
         if found is None:
             continue
+        if len(found) > MAX_COLUMNS:
+            raise problems.stop(number, f"there are {len(found)} keys; keep up to {MAX_COLUMNS}.")
         cells: dict[str, str] = {}
         for name, value in _clean_cells(_json_cells(found, number, problems), number, problems):
             cells[canonical(name, known)] = value

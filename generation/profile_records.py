@@ -9,6 +9,7 @@ from generation.plain_text import as_data
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_ROWS = 200_000
+MAX_COLUMNS = 1_000
 MAX_PROBLEMS = 50
 MAX_FREE_COLUMNS = 60
 MAX_CELL = 200

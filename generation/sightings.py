@@ -13,8 +13,8 @@ from generation.actions.errors import Refused
 from generation.models import Endpoint, EndpointState
 from generation.vllm import AddressRefused, ModelServer, ModelServerError
 
-# The row that SQPSYCH_VLLM_URL makes.
-ENVIRONMENT_ENDPOINT = "vllm"
+# The row that SQPSYCH_VLLM_URL makes; `make run` reports under the same name.
+ENVIRONMENT_ENDPOINT = "configured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _take_first_model(row: Endpoint, seen: Sighting) -> Sighting:
 
 def _enter_environment_endpoint() -> None:
     """Keep a row for the server that SQPSYCH_VLLM_URL names, when it names one."""
-    url, model = settings.SQPSYCH_VLLM_URL, settings.SQPSYCH_MODEL
+    url, model = settings.SQPSYCH_VLLM_URL.strip().rstrip("/"), settings.SQPSYCH_MODEL.strip()
     if not url:
         return
     known = Endpoint.objects.filter(name=ENVIRONMENT_ENDPOINT).first()

@@ -116,12 +116,12 @@ def _check(
     if not 0 <= share <= 1:
         raise ValueError("The share of dialogues with overlap must lie between 0 and 1.")
     for what, ids in (
-        ("dialogue", [unit.id for unit in dialogues]),
-        ("rater", [rater.id for rater in raters]),
-        ("existing assignment", [entry[:2] for entry in existing]),
+        ("A dialogue", [unit.id for unit in dialogues]),
+        ("A rater", [rater.id for rater in raters]),
+        ("An existing assignment", [entry[:2] for entry in existing]),
     ):
         if len(set(ids)) != len(ids):
-            raise ValueError(f"A {what} is given twice.")
+            raise ValueError(f"{what} is given twice.")
 
 
 def _places(seed: int) -> Callable[[str], bytes]:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-
 NO_CLOSER = "because no closer arrangement was found for these numbers"
 
 

@@ -15,9 +15,9 @@ from collections import Counter, defaultdict
 from review.design import Block, Design
 
 REPEAT_COST = 50.0
-WARMTHS = (0.3, 0.3, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2)
+WARMTHS = (0.3, 0.3, 0.8, 2.0, 0.8, 4.0, 1.2, 2.0, 0.8, 1.2)
 COLD_PART = 0.3
-STEPS_PER_SLOT = 400
+STEPS_PER_SLOT = 200
 ROUND_STEPS = 24_000
 ROUND_STEPS_PER_SLOT = 8
 ALL_STEPS = 250_000

@@ -4,7 +4,9 @@ One process for all of it, because starting Django costs more than most of these
 ``python -m sqpsych_site.local.first_steps demo|no-demo``; ends with status 1 and one sentence.
 """
 
+import contextlib
 import hashlib
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,17 +15,13 @@ from pathlib import Path
 from sqpsych_site.local import screen
 from sqpsych_site.local.errors import disk_full_sentence, is_disk_full
 from sqpsych_site.local.logs import open_log
+from sqpsych_site.local.paths import places
 from sqpsych_site.local.private import write_whole
 
 
 def main(arguments: list[str]) -> int:
     """Run all steps; return the exit status."""
     demo = arguments == ["demo"]
-    import django
-
-    django.setup()
-    from django.conf import settings
-
     steps: list[tuple[str, Callable[[], None]]] = [
         ("migrations", _migrate),
         ("static files", _collect_static),
@@ -34,9 +32,10 @@ def main(arguments: list[str]) -> int:
             with screen.step(name):
                 act()
         except Exception as error:  # noqa: BLE001 - whatever it is becomes one sentence here
-            log = Path(settings.DATA_DIR) / "log" / "first_steps.log"
-            screen.error(_sentence(name, error, Path(settings.DATA_DIR), log))
-            with open_log(log) as file:
+            data_dir = places(os.environ["SQPSYCH_DATA_DIR"]).data_dir
+            log = data_dir / "log" / "first_steps.log"
+            screen.error(_sentence(name, error, data_dir, log))
+            with contextlib.suppress(OSError), open_log(log) as file:
                 file.write(traceback.format_exc().encode())
             return 1
     return 0
@@ -57,6 +56,9 @@ def _sentence(name: str, error: BaseException, data_dir: Path, log: Path) -> str
 
 
 def _migrate() -> None:
+    import django
+
+    django.setup()
     from django.core.management import call_command
 
     call_command("migrate", interactive=False, verbosity=0)

@@ -72,11 +72,15 @@ class Service:
         else:
             screen.note(self.name, "runs again")
 
+    def ask(self) -> None:
+        """Ask the process to stop, without waiting."""
+        if self.child is not None:
+            self.child.ask_to_stop()
+
     def end(self, *, hurried: Callable[[], bool]) -> None:
-        """Stop the process in its own time, at once when ``hurried``."""
+        """Wait until the process (asked before) has stopped; kill it when ``hurried`` or late."""
         if self.child is None:
             return
-        self.child.ask_to_stop()
         end = time.monotonic() + self.stop_seconds
         while not self.child.ended() and time.monotonic() < end and not hurried():
             time.sleep(0.05)

@@ -55,8 +55,11 @@ class Supervisor:
         Raises:
             LocalServiceError: it could not be started; what had been is stopped again.
         """
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+        # Under nohup the terminal may go: then it stays.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._on_signal)
         began = time.monotonic()
         home = self.options.home
         make_places(home)
@@ -222,11 +225,16 @@ class Supervisor:
             self.disk_told = True
 
     def _stop_services(self) -> None:
+        """Stop what was started: first all that works, then the model server, then the broker."""
         self.watch.end()
-        order = {"web": 0, "beat": 1, "worker": 2, "model server": 3, "broker": 4}
+        running = {service.name: service for service in self.services}
         first = self.signals
-        for service in sorted(self.services, key=lambda one: order[one.name]):
-            service.end(hurried=lambda: self.signals > max(first, 1))
+        for names in (("web", "beat", "worker"), ("model server",), ("broker",)):
+            together = [running[name] for name in names if name in running]
+            for service in together:
+                service.ask()
+            for service in together:
+                service.end(hurried=lambda: self.signals > max(first, 1))
 
     def _check_stop(self) -> None:
         if self.signals:
@@ -241,6 +249,8 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     home = None
     try:
         _read_env_file()
+        if environment.get("SQPSYCH_UNDER_MAKE"):
+            _end_with_parent()
         options = read_options(environment)
         home = options.home.data_dir
         Supervisor(options).run()
@@ -254,6 +264,14 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
             screen.error(f"SQPsych cannot run: {problem}.")
         return 1
     return 0
+
+
+def _end_with_parent() -> None:
+    """Ask the system for SIGTERM when make is killed: nobody could press Ctrl-C any more."""
+    import ctypes
+
+    set_death_signal = 1
+    ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGTERM))
 
 
 def _read_env_file() -> None:

@@ -281,6 +281,10 @@ FILE_FAULTS = {
         "clients.csv: there are 61 free columns but 60 are allowed; "
         "remove those that no dialogue needs.",
     ),
+    "far too many columns": (
+        b"profile_id" + b",x" * 1_000,
+        "clients.csv, row 1: there are 1001 columns; keep up to 1000.",
+    ),
     "pseudonym twice": (
         table(ROW, changed(profile_id="P2"), ROW),
         "clients.csv, row 4, column profile_id: the pseudonym was already used in row 2; "
@@ -318,6 +322,10 @@ JSON_FAULTS = {
     "key twice in another case": (
         json.dumps(JSON_GOOD | {"profile_id": "P2", "Age": 3}),
         "x.jsonl, row 2, column age: the key is there twice; keep one of the two.",
+    ),
+    "far too many keys": (
+        json.dumps({f"x{n}": 1 for n in range(1_001)}),
+        "x.jsonl, row 2: there are 1001 keys; keep up to 1000.",
     ),
     "missing key": (
         json.dumps({k: v for k, v in (JSON_GOOD | {"profile_id": "P2"}).items() if k != "gender"}),

@@ -141,8 +141,8 @@ def test_large_study_is_balanced_in_every_way() -> None:
 
 
 def test_arms_of_one_profile_go_to_different_raters() -> None:
-    dialogues = units(60, arms=3, per_profile=3)
-    allocation = allocate(dialogues, slots(9), overlap=3, seed=3)
+    dialogues = units(120, arms=4, per_profile=4)
+    allocation = allocate(dialogues, slots(12), overlap=3, seed=3)
     profiles = {unit.id: unit.profile for unit in dialogues}
     met = Counter((one.rater, profiles[one.dialogue]) for one in allocation.assignments)
     assert set(met.values()) == {1}
@@ -174,6 +174,13 @@ def test_design_for_a_seed_stays_as_it_is() -> None:
     allocation = allocate(units(4, arms=2), slots(3), overlap=2, seed=2025)
     assert sorted(kept(allocation)) == [
         ("d0", "r0", 2),
+        ("d0", "r2", 2),
+        ("d1", "r1", 1),
+        ("d1", "r2", 3),
+        ("d2", "r0", 1),
+        ("d2", "r1", 2),
+        ("d3", "r1", 3),
+        ("d3", "r2", 1),
     ]
 
 
@@ -313,8 +320,9 @@ def test_repeating_a_complete_design_adds_nothing() -> None:
 def test_added_rater_catches_up() -> None:
     first = allocate(units(20), slots(4), overlap=2, seed=1)
     second = allocate(units(30), slots(5), overlap=2, seed=1, existing=kept(first))
-    assert set(second.report.loads.values()) == {12}
-    assert second.report.loads["r4"] == 12
+    # Only ten dialogues are open to the newcomer; the others share what is left of them.
+    assert second.report.loads["r4"] == 10
+    assert sorted(second.report.loads.values()) == [10, 12, 12, 13, 13]
 
 
 def test_work_of_a_rater_who_left_counts_and_the_rest_is_made_up_for() -> None:
@@ -350,7 +358,7 @@ def test_last_free_rater_who_has_the_dialogue_already_makes_way() -> None:
         ({"share": float("nan")}, "The share of dialogues with overlap must lie between 0 and 1."),
         ({"dialogues": units(2) + units(1)}, "A dialogue is given twice."),
         ({"raters": slots(2) + slots(1)}, "A rater is given twice."),
-        ({"existing": [("d0", "r0", 1)] * 2}, "A existing assignment is given twice."),
+        ({"existing": [("d0", "r0", 1)] * 2}, "An existing assignment is given twice."),
     ],
 )
 def test_impossible_requests_are_refused(change: dict[str, object], sentence: str) -> None:

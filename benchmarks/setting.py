@@ -1,0 +1,95 @@
+"""A database of its own for each run, a web server in front of it, and rows to measure on."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextlib.contextmanager
+def fresh_database() -> Iterator[None]:
+    """Start the local PostgreSQL under var/bench, make the schema anew, set Django up."""
+    import django
+    import psycopg
+
+    from sqpsych_site.local import postgres
+
+    data_dir = Path(os.environ["SQPSYCH_DATA_DIR"])
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with postgres.database_in_use(data_dir):
+        with psycopg.connect(postgres.database_url(data_dir), autocommit=True) as link:
+            link.execute("DROP SCHEMA public CASCADE")
+            link.execute("CREATE SCHEMA public")
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connection
+
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        try:
+            yield
+        finally:
+            connection.close()
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def web_server() -> Iterator[tuple[str, int, "subprocess.Popen[bytes]"]]:
+    """The same web process that ``make run`` starts: host, port, process."""
+    from sqpsych_site.local.supervisor import WEB_THREADS
+
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--blocking-threads", str(WEB_THREADS), "--log-level", "warning"),
+        "sqpsych_site.wsgi:application",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/healthz")
+        yield "127.0.0.1", port, process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(300):
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(url, timeout=1)
+            return
+        time.sleep(0.1)
+    raise RuntimeError("the web server did not answer")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its waited-for children, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds_of_tree(pid: int) -> float:
+    """The same over a process and all its living descendants."""
+    total = cpu_seconds(pid)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(stat[1]) == pid:
+                    total += cpu_seconds_of_tree(int(entry.name))
+    return total
