@@ -110,7 +110,7 @@ def _read_turns(name: str, text: str) -> list[CorpusDialogue]:
     found: dict[str, dict[int, CorpusTurn]] = {}
     for row, cells in _csv_rows(name, text):
         place = f"{name}, row {row}"
-        key = _key(place, cells["dialogue_id"])
+        key = _key(place, _unguarded(cells["dialogue_id"]))
         number = cells["turn"].strip()
         if not (number.isascii() and number.isdigit()) or not 1 <= int(number[:9]) <= MAX_TURNS:
             raise CorpusError(
@@ -202,7 +202,7 @@ def _from_messages(place: str, record: Any) -> CorpusDialogue:
 
 
 def _key(place: str, text: str) -> str:
-    key = _unguarded(text).strip()
+    key = text.strip()
     if not key or len(key) > MAX_ID or control_character(key):
         raise CorpusError(f"{place}, column dialogue_id: must have 1 to {MAX_ID} plain characters.")
     return key

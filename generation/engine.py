@@ -36,7 +36,7 @@ from generation.watching import EndpointWatch
 TICK_S = 0.25
 WATCH_S = 0.5
 REFRESH_S = 2.0
-IDLE_S = 1.0
+IDLE_S = 0.4
 CLAIM_AT_ONCE = 256
 # More dialogues than places, so that no place is empty while a turn is being stored.
 SPARE_SHARE = 0.125

@@ -168,8 +168,8 @@ class BatchForm(forms.Form):
             yield ProtocolChoice(radio, self.protocols[str(radio.data["value"])])
 
     def estimate(self) -> Estimate | None:
-        """What would be asked for, as far as the fields it needs are right."""
-        given = {**self.cleaned_data} if self.is_bound and hasattr(self, "cleaned_data") else {}
+        """What would be asked for, if the fields it needs are right; call it after is_valid."""
+        given = self.cleaned_data if self.is_bound else self._beforehand()
         if not all(given.get(name) for name in ("profile_set", "protocol", "per_profile")):
             return None
         profiles = given["profile_set"].size
@@ -177,6 +177,18 @@ class BatchForm(forms.Form):
         ending = self.protocols[given["protocol"]].ending
         fewest, most = (dialogues * 2 * each for each in (ending.min_exchanges, ending.stop_at))
         return Estimate(profiles, dialogues, fewest, most)
+
+    def _beforehand(self) -> dict[str, Any]:
+        """What the form is filled in with, read as if it had been sent."""
+        names = ("profile_set", "protocol", "per_profile")
+        given = {name: self.get_initial_for_field(self.fields[name], name) for name in names}
+        found = {}
+        for name, value in given.items():
+            try:
+                found[name] = self.fields[name].clean(value)
+            except forms.ValidationError:
+                return {}
+        return found
 
 
 def initial_from(batch: Batch) -> dict[str, Any]:

@@ -24,6 +24,8 @@ class Prompts:
     """What is fixed for one dialogue; stored with it, so that it resumes with the same texts.
 
     A role's ``case`` opens its first user message; its ``words`` are the limit it was told.
+    ``attempts`` and ``max_kept`` are the retry limits for the dialogue's models. None: as the
+    protocol says. All plain values: ``dataclasses.asdict`` and ``Prompts(**stored)`` round-trip.
     """
 
     therapist_system: str
@@ -32,6 +34,8 @@ class Prompts:
     client_case: str = ""
     therapist_words: int | None = None
     client_words: int | None = None
+    attempts: int | None = None
+    max_kept: int | None = None
 
 
 def substitute(template: str, values: Mapping[str, str]) -> str:
@@ -76,6 +80,7 @@ def render(
     """
     models: dict[Role, str] = {THERAPIST: therapist_model, CLIENT: client_model}
     limits = {role: protocol.words_for(role, model) for role, model in models.items()}
+    retry = protocol.retry_for(therapist_model, client_model)
     return Prompts(
         therapist_system=_system(protocol, THERAPIST, limits[THERAPIST], condition),
         client_system=_system(protocol, CLIENT, limits[CLIENT], condition),
@@ -83,6 +88,8 @@ def render(
         client_case=_case(protocol, CLIENT, texts),
         therapist_words=limits[THERAPIST],
         client_words=limits[CLIENT],
+        attempts=retry.attempts,
+        max_kept=retry.max_kept,
     )
 
 

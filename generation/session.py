@@ -26,7 +26,7 @@ from collections.abc import Sequence
 
 from generation.defects import Defect, DefectKind, Expected, defects
 from generation.prompts import Prompts, substitute
-from generation.protocols import Protocol
+from generation.protocols import Protocol, RetryPolicy
 from generation.turns import (
     Accepted,
     ChatMessage,
@@ -93,6 +93,7 @@ class Session:
                 raise ValueError(f"the case text of the {role} is missing")
         self._protocol = protocol
         self._prompts = prompts
+        self._retry = _retry(protocol, prompts)
         self._turns = list(history)
         self._attempts_used = attempts_used
         self._context = context
@@ -153,8 +154,8 @@ class Session:
         if marked and not closing:
             found.append(Defect(DefectKind.EARLY_MARKER, self._why_early(role)))
         self._attempts_used += 1
-        kept = self._protocol.retry.asks_again(defect.kind for defect in found)
-        left = self._protocol.retry.attempts - self._attempts_used
+        kept = self._retry.asks_again(defect.kind for defect in found)
+        left = self._retry.attempts - self._attempts_used
         if kept and left > 0:
             return Rejected(tuple(found), left)
         if not text and closing:
@@ -164,7 +165,7 @@ class Session:
 
     def _settle(self, turn: Utterance, found: list[Defect]) -> Accepted | Failed:
         """Take the turn, or fail the dialogue where the retry policy says so."""
-        retry = self._protocol.retry
+        retry = self._retry
         fatal = next((d for d in found if retry.action(d.kind) == "fail"), None)
         if fatal is not None:
             detail = f"turn {turn.number} ({turn.role}): {fatal.detail or fatal.kind.value}"
@@ -254,6 +255,12 @@ class Session:
             ChatMessage("system", system),
             *(ChatMessage("assistant" if who == role else "user", text) for who, text in said),
         )
+
+
+def _retry(protocol: Protocol, prompts: Prompts) -> RetryPolicy:
+    limits = {"attempts": prompts.attempts, "max_kept": prompts.max_kept}
+    changes = {name: value for name, value in limits.items() if value is not None}
+    return protocol.retry.model_copy(update=changes)
 
 
 def _case(prompts: Prompts, role: Role) -> str:

@@ -19,6 +19,7 @@ from sqpsych_site.models import ServiceState
 WORKER_SILENT_AFTER = timedelta(seconds=45)
 LOOK_EVERY_S = 1.0
 CHECK_EVERY_S = 10.0
+SAY_EVERY_S = 5.0
 
 
 class WaitError(Exception):
@@ -88,10 +89,11 @@ def work_here(patience: Patience, look: Callable[[], None]) -> None:
         from django.db import connection
 
         try:
-            while not ended.wait(CHECK_EVERY_S):
+            while not ended.wait(min(SAY_EVERY_S, max(patience.left(), 0.1))):
                 look()
                 if patience.left() <= 0:
                     stop.set()
+                    return
         finally:
             connection.close()
 

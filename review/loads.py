@@ -89,12 +89,15 @@ def _make_way(design: Design, block: Block, left: list[int]) -> bool:
 def _limit_needs(design: Design, room: Sequence[int]) -> None:
     """Lower the needs to what quotas allow: most dialogues in full first, then parts of others."""
     open_blocks = [block for block in design.blocks if block.need]
-    low, high = 0, len(open_blocks)
     if _room_after(open_blocks, room) is not None:
         return
+    low, high = 0, max(0, len(open_blocks) - 1)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if _room_after(open_blocks[:middle], room) else (low, middle - 1)
+        if _room_after(open_blocks[:middle], room) is None:
+            high = middle - 1
+        else:
+            low = middle
     left = _room_after(open_blocks[:low], room) or list(room)
     for block in open_blocks[low:]:
         takers = _roomiest(block, left)[: block.need]

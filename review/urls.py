@@ -1,10 +1,25 @@
 """Addresses of the review pages."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
 
-from review.views import queue, rating
+from review.views import queue, rating, studies, study_exports
 
 app_name = "review"
+
+
+class StudyChange:
+    """What can be done with a study, as a word of the address."""
+
+    regex = "pause|resume|close|reopen"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(StudyChange, "study_change")
 urlpatterns: list[URLPattern] = [
     path("review/", queue.queue, name="queue"),
     path("review/<uuid:uid>/", rating.rate, name="rate"),
@@ -19,4 +34,18 @@ urlpatterns: list[URLPattern] = [
     path("review/<uuid:uid>/leave/", rating.leave, name="leave"),
     path("review/<uuid:uid>/reopen/", rating.reopen, name="reopen"),
     path("review/<uuid:uid>/previous/", rating.previous, name="previous"),
+    path("studies/", studies.study_list, name="study_list"),
+    path("studies/new/", studies.study_create, name="study_create"),
+    path("studies/<int:study_id>/", studies.study_detail, name="study_detail"),
+    path("studies/<int:study_id>/export/", study_exports.study_zip, name="study_export"),
+    path(
+        "studies/<int:study_id>/export/blinding_key.csv", study_exports.study_key, name="study_key"
+    ),
+    path(
+        "studies/<int:study_id>/export/<slug:name>.csv", study_exports.study_file, name="study_file"
+    ),
+    path("studies/<int:study_id>/flags/<uuid:flag_uid>/seen/", studies.flag_seen, name="flag_seen"),
+    path(
+        "studies/<int:study_id>/<study_change:change>/", studies.study_change, name="study_change"
+    ),
 ]

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.urls import include, path
 
-from sqpsych_site import views
+from sqpsych_site import people_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -11,7 +11,11 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("theme/", views.theme, name="theme"),
     path("favicon.ico", views.favicon, name="favicon"),
-    path("people/", views.home, name="people"),
+    path("people/", people_views.person_list, name="people"),
+    path("people/<int:user_id>/", people_views.person_detail, name="person"),
+    path("people/<int:user_id>/role/", people_views.person_role, name="person_role"),
+    path("people/<int:user_id>/active/", people_views.person_active, name="person_active"),
+    path("people/<int:user_id>/password/", people_views.person_password, name="person_password"),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("", include("generation.urls")),

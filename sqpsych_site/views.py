@@ -1,5 +1,7 @@
 """Pages that belong to no app: home, health, theme."""
 
+from typing import cast
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -10,6 +12,9 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_POST
 
 from sqpsych_site import health
+from sqpsych_site.models import User
+from sqpsych_site.overview import overview
+from sqpsych_site.roles import Verb
 
 THEMES = ("auto", "light", "dark", "contrast")
 
@@ -70,5 +75,13 @@ def styleguide(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponseBase:
-    """The first page of each role."""
-    return redirect("review:queue")
+    """The first page of each role: raters get their queue, everybody else what is going on."""
+    user = cast(User, request.user)
+    if not user.may(Verb.SEE_STUDIES):
+        return redirect("review:queue")
+    context = {
+        "overview": overview(user),
+        "may_manage_studies": user.may(Verb.MANAGE_STUDIES),
+        "may_enter_servers": user.may(Verb.MANAGE_ENDPOINTS),
+    }
+    return render(request, "home.html", context)

@@ -1,5 +1,6 @@
 """The wake-up call to the workers. The rows are the truth; the message only saves a wait."""
 
+import atexit
 import threading
 
 import structlog
@@ -8,7 +9,15 @@ from django.db import transaction
 from kombu.exceptions import KombuError
 
 WAKE_TASK = "generation.tasks.wake_engine"
+_NAME = "wake-call"
 log = structlog.get_logger(__name__)
+
+
+@atexit.register
+def _wait_for_calls() -> None:
+    for thread in threading.enumerate():
+        if thread.name == _NAME:
+            thread.join(2.0)
 
 
 def wake_engine() -> None:
@@ -20,13 +29,20 @@ def wake_engine() -> None:
 
 
 def send_wake_call() -> None:
-    """Send the wake-up call now, beside what the caller does: a broker that is away is only
-    given up after seconds, and nobody should wait for that."""
-    threading.Thread(target=_send, name="wake-call").start()
+    """Send the wake-up call now, beside what the caller does.
+
+    A broker that is away is given up only after seconds, and nobody should wait for that; a
+    process that ends gives the call two seconds.
+    """
+    thread = threading.Thread(target=_send, name=_NAME, daemon=True)
+    thread.start()
 
 
 def _send() -> None:
     try:
-        current_app.send_task(WAKE_TASK, queue="generation", ignore_result=True, retry=False)
+        with current_app.connection_for_write() as link:
+            current_app.send_task(
+                WAKE_TASK, queue="generation", ignore_result=True, retry=False, connection=link
+            )
     except (OSError, KombuError) as error:
         log.warning("wake_call_lost", error=type(error).__name__)

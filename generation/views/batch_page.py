@@ -95,6 +95,7 @@ def live_context(batch: Batch) -> dict[str, Any]:
         "running": running,
         "arms": rows,
         "counts": figures.counts,
+        "lede": _lede(batch, arms, figures.counts.total),
         "sentence": _sentence(figures, left if running else None, now),
         "tiles": _tiles(batch, figures, spent, speed, servers) if arms else [],
         "speed": speed,
@@ -104,6 +105,21 @@ def live_context(batch: Batch) -> dict[str, Any]:
         "log": _log(batch),
         "waiting_for": _waiting_for(arms, servers) if running and figures.counts.open else [],
     }
+
+
+def _lede(batch: Batch, arms: Sequence[Arm], dialogues: int) -> str:
+    """What the batch is made of, in one line."""
+    by = f" by {batch.created_by.username}" if batch.created_by else ""
+    day = date_format(timezone.localtime(batch.created_at), "j M Y, H:i")
+    number = words.count(dialogues, "dialogue")
+    if not arms:
+        return f"{number}, imported {day}{by}"
+    protocols = ", ".join(sorted({str(arm.protocol) for arm in arms}))
+    several = f" in {len(arms)} arms" if len(arms) > 1 else ""
+    return (
+        f"{number} from “{batch.profile_set.name}”{several}, {batch.per_profile} a profile,"
+        f" protocol {protocols}, seed {batch.seed}, started {day}{by}"
+    )
 
 
 def _expected(arm: Arm) -> float:

@@ -14,6 +14,7 @@ from generation.filters import BatchFilter, DialogueFilter
 from generation.forms import BatchForm, initial_from
 from generation.models import Batch, BatchState, Dialogue
 from generation.views.batch_page import OVER, TONES, dialogue_rows, live_context
+from generation.views.dialogue_page import TONES as DIALOGUE_TONES
 from generation.views.page import SeeOther, go_to, keyset_page, show
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
@@ -87,14 +88,13 @@ def _estimate(request: AuthenticatedRequest, form: BatchForm) -> HttpResponse:
     if request.htmx:
         return render(request, "generation/batch_create.html#estimate", context)
     shown = BatchForm(initial={name: request.POST.get(name, "") for name in form.fields})
-    return _form_page(request, shown, estimate=context["estimate"])
+    return _form_page(request, shown)
 
 
 def _form_page(
     request: AuthenticatedRequest, form: BatchForm, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    estimate = form.estimate() if form.is_bound else None
-    context = {"form": form, "estimate": estimate, **_rights(request), **more}
+    context = {"form": form, "estimate": form.estimate(), **_rights(request), **more}
     template = "generation/batch_create.html"
     return show(request, template, context, part="form", status=status)
 
@@ -114,8 +114,12 @@ def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
         **_rights(request),
         "filter": chosen,
         "page": keyset_page(rows, request.GET, size=DIALOGUES_SHOWN),
-        "seen": request.GET.get("seen", batch.state),
+        "tones": DIALOGUE_TONES,
+        "cancel": _question("cancel", batch),
+        **_polling(request, batch),
     }
+    context["head_key"] = f"{batch.state}-{context['counts'].failed > 0}"
+    context["poll_url"] += context["head_key"]
     if not request.htmx:
         return render(request, "generation/batch.html", context)
     over = batch.state in OVER
@@ -126,6 +130,18 @@ def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
     if over:
         response["HX-Trigger"] = f'{{"say": "The batch is {batch.get_state_display().lower()}."}}'
     return response
+
+
+def _polling(request: AuthenticatedRequest, batch: Batch) -> dict[str, Any]:
+    """When and where the page asks again; ``seen``: the heading that the browser shows."""
+    kept = request.GET.copy()
+    kept.pop("seen", None)
+    pause_s = {BatchState.RUNNING: 3, BatchState.PAUSED: 15}
+    return {
+        "seen": request.GET.get("seen"),
+        "poll_every": pause_s.get(BatchState(batch.state)),
+        "poll_url": f"?{kept.urlencode()}&seen=" if kept else "?seen=",
+    }
 
 
 QUESTIONS = {
@@ -154,8 +170,7 @@ def batch_action(request: AuthenticatedRequest, batch_id: int, verb: str) -> Htt
     """Ask before, then pause, resume, cancel or retry."""
     batch = get_object_or_404(Batch, pk=batch_id)
     if request.method == "GET":
-        title, text, label = QUESTIONS[verb]
-        title = title.format(name=batch.name)
+        title, text, label = _question(verb, batch)
         context = {"batch": batch, "verb": verb, "title": title, "text": text, "label": label}
         return render(request, "generation/batch_action.html", context)
     try:
@@ -163,6 +178,12 @@ def batch_action(request: AuthenticatedRequest, batch_id: int, verb: str) -> Htt
     except Refused as refused:
         messages.error(request, str(refused))
     return SeeOther(reverse("generation:batch_detail", args=[batch.pk]))
+
+
+def _question(verb: str, batch: Batch) -> tuple[str, str, str]:
+    """Title, explanation and button of the question asked before."""
+    title, text, label = QUESTIONS[verb]
+    return title.format(name=batch.name), text, label
 
 
 def _act(batch: Batch, verb: str, request: AuthenticatedRequest) -> str:

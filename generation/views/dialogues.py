@@ -47,6 +47,8 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     findings = list(dialogue.findings.all())
     context = {
         "dialogue": dialogue,
+        "heading": dialogue.title or f"Dialogue {str(dialogue.uid)[:8]}",
+        "lede": _lede(dialogue),
         "tone": TONES[DialogueState(dialogue.state)],
         "failure": words.failure(dialogue.failure_reason) if dialogue.failure_reason else "",
         "turns": turn_views(turns, attempts, findings),
@@ -57,6 +59,16 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
         **_neighbours(dialogue),
     }
     return render(request, "generation/dialogue.html", context)
+
+
+def _lede(dialogue: Dialogue) -> str:
+    """What it is, in one line."""
+    parts = [words.count(dialogue.turn_count, "turn")]
+    if dialogue.profile is not None:
+        parts.insert(0, f"Profile {dialogue.profile.profile_id}")
+    if dialogue.arm is not None:
+        parts.append(f"arm {dialogue.arm.label}, number {dialogue.replicate}")
+    return ", ".join(parts)
 
 
 def _prompts(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any]:

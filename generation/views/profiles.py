@@ -8,9 +8,11 @@ from django.db.models import Count
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.views.decorators.http import require_GET, require_http_methods
 
-from generation import actions
+from generation import actions, words
 from generation.actions import Refused
 from generation.actions.definitions import stored_definitions
 from generation.filters import ProfileFilter
@@ -127,10 +129,12 @@ def profile_set_detail(request: AuthenticatedRequest, set_id: int) -> HttpRespon
         request.GET, conditions=sorted(conditions - {""}), bands=_band_choices(definitions)
     )
     page = keyset_page(chosen.apply(profile_set.profiles.all()), request.GET, by="profile_id")
+    size = profile_set.profiles.count()
     context = {
         "profile_set": profile_set,
-        "size": profile_set.profiles.count(),
-        "definitions": list(definitions.values()),
+        "size": size,
+        "lede": _origin(profile_set, size),
+        "columns": [(_short(each), each.title) for each in definitions.values()],
         "filter": chosen,
         "page": page,
         "rows": [(profile, _totals(profile, definitions)) for profile in page.rows],
@@ -139,14 +143,27 @@ def profile_set_detail(request: AuthenticatedRequest, set_id: int) -> HttpRespon
     return render(request, "generation/profile_set.html", context)
 
 
+def _origin(profile_set: ProfileSet, size: int) -> str:
+    """Where a set comes from, in one line."""
+    by = f" by {profile_set.created_by.username}" if profile_set.created_by else ""
+    day = date_format(timezone.localtime(profile_set.created_at), "j M Y, H:i")
+    return f"{words.count(size, 'profile')} from {profile_set.source}, stored {day}{by}"
+
+
 def _usual_first(named: tuple[str, Definition]) -> tuple[int, str]:
     key, _ = named
     return (EXAMPLE.index(key) if key in EXAMPLE else len(EXAMPLE), key)
 
 
+def _short(definition: Definition) -> str:
+    """The short name that a title ends with, in brackets; else the title."""
+    name = definition.title.removesuffix(")").rpartition("(")[2]
+    return name if definition.title.endswith(")") and name else definition.title
+
+
 def _band_choices(definitions: dict[str, Definition]) -> dict[str, str]:
     return {
-        f"{key}:{band.label}": f"{each.title}: {band.label}"
+        f"{key}:{band.label}": f"{_short(each)}: {band.label}"
         for key, each in definitions.items()
         for band in each.bands
     }
@@ -212,6 +229,7 @@ def profile_detail(request: AuthenticatedRequest, set_id: int, profile_id: str) 
     given: dict[str, Any] = profile.answers
     context = {
         "profile": profile,
+        "heading": f"Profile {profile.profile_id}",
         "facts": _facts(profile),
         "questionnaires": [
             _questionnaire(

@@ -17,6 +17,7 @@ from sqpsych_site.local.engine_install import engine_dir, ensure_installed, ensu
 from sqpsych_site.local.errors import LocalServiceError
 from sqpsych_site.local.model_server import (
     MODEL,
+    NAME,
     base_url,
     is_healthy,
     noted_port,
@@ -26,7 +27,7 @@ from sqpsych_site.local.model_server import (
 )
 from sqpsych_site.local.paths import Places, places
 from sqpsych_site.local.private import make_places, write_json
-from sqpsych_site.local.processes import Child
+from sqpsych_site.local.processes import Child, sweep
 
 __all__ = ["engine_dir", "ensure_installed", "ensure_model", "main", "serve"]
 
@@ -79,6 +80,8 @@ class Keeper:
     def _serve_once(self) -> None:
         if (lacks := machine.too_little_memory()) is not None:
             raise LocalServiceError(f"The model server cannot run here: {lacks}.")
+        # What a killed keeper left behind would hold the port and the memory.
+        sweep(self.home, say=_ignore, only=NAME)
         self.port = noted_port(self.home)
         self.started = time.monotonic()
         self.tell("starting", "loading the model (about 40 seconds)")
@@ -89,7 +92,7 @@ class Keeper:
             why = _watch(child, self.port)
             self.tell("stopped", f"{why}; it is started again")
         finally:
-            child.stop(seconds=8)
+            child.stop(seconds=5)
 
 
 def state_file(home: Places) -> Path:
@@ -114,6 +117,10 @@ def _watch(child: Child, port: int) -> str:
         if unanswered >= UNANSWERED_LIMIT:
             return "the model server no longer answers"
     return "the model server's process ended"
+
+
+def _ignore(_text: str) -> None:
+    """Say nothing: there is no screen here."""
 
 
 def _stop_on_signal(number: int, _frame: object) -> NoReturn:

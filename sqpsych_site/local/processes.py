@@ -116,13 +116,13 @@ def start_child(
     return child
 
 
-def sweep(places: Places, *, say: Say, seconds: float = 5.0) -> list[str]:
+def sweep(places: Places, *, say: Say, only: str = "*", seconds: float = 5.0) -> list[str]:
     """End what a killed earlier run left behind; return the names of what was found.
 
     A process is taken for ours only if number, start time and boot are those of the record; once
     it is gone, the rest of its group only if it still writes to our log.
     """
-    records = sorted(places.run.glob(f"*{_RECORD}"))
+    records = sorted(places.run.glob(f"{only}{_RECORD}"))
     leftovers = {path.name.removesuffix(_RECORD): _leftovers(places, path) for path in records}
     found = [name for name, members in leftovers.items() if members]
     if found:

@@ -88,7 +88,13 @@ def endpoint_for(server: "FakeModelServer", name: str = "one", *, at_once: int =
 
 
 def small_batch(
-    count: int = 4, *, protocol: Protocol | None = None, model: str = "fake-model", seed: int = 1
+    count: int = 4,
+    *,
+    protocol: Protocol | None = None,
+    model: str = "fake-model",
+    seed: int = 1,
+    therapist_model: str | None = None,
+    client_model: str | None = None,
 ) -> Batch:
     """A batch of ``count`` dialogues of the short protocol."""
     name = f"set {count} {seed} {Batch.objects.count()}"
@@ -100,6 +106,8 @@ def small_batch(
         model=model,
         seed=seed,
         by=None,
+        therapist_model=therapist_model,
+        client_model=client_model,
     )
 
 

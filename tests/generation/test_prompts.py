@@ -1,12 +1,14 @@
 """Prompts from profile texts: placed, fenced, and never able to say anything as the program."""
 
+import json
 import re
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.prompts import fenced, render, substitute
+from generation.prompts import Prompts, fenced, render, substitute
 from generation.protocols import ProtocolError, builtin_protocols, load_protocol
 from generation.session import Session, TurnRequest
 from generation.utterances import wire_text
@@ -31,6 +33,12 @@ def test_word_limit_and_variant_are_told() -> None:
     assert "fewer than 64 words" in prompts.therapist_system
     assert "no mental disorder" in prompts.client_system
     assert prompts.client_words == 32
+
+
+def test_prompts_survive_being_stored_as_plain_values() -> None:
+    prompts = render(SQPSYCH, TEXTS, therapist_model="smollm2", client_model="smollm2")
+    assert prompts.attempts == 2
+    assert Prompts(**json.loads(json.dumps(asdict(prompts)))) == prompts
 
 
 def test_condition_changes_nothing_in_the_therapists_instructions() -> None:

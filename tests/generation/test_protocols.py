@@ -91,6 +91,14 @@ def test_family_with_the_longest_prefix_counts() -> None:
     assert protocol.sampling_for("Qwen2.5-72B-Instruct").temperature == 0.7
 
 
+def test_retry_limits_follow_the_more_patient_family() -> None:
+    small = SQPSYCH.retry_for("SmolLM2-135M-Instruct", "smollm2")
+    assert (small.attempts, small.max_kept) == (2, 66)
+    plain = SQPSYCH.retry_for("unheard-of", "google/gemma-3-27b-it")
+    assert (plain.attempts, plain.max_kept) == (3, 50)
+    assert small.after == plain.after
+
+
 @pytest.mark.parametrize(
     ("condition", "variant"),
     [

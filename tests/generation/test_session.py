@@ -322,6 +322,15 @@ def test_too_many_kept_turns_fail_the_dialogue() -> None:
     assert results[-1].detail == "turn 3: 3 turns with defects, 2 allowed"
 
 
+def test_limits_of_the_models_family_replace_the_protocols() -> None:
+    talk = Session(PROTOCOL, replace(PROMPTS, attempts=2, max_kept=0))
+    first, second = say(talk, "Hi [insert name]", "Hi [insert name]")
+    assert isinstance(first, Rejected)
+    assert first.attempts_left == 1
+    assert isinstance(second, Failed)
+    assert second.detail == "turn 1: 1 turns with defects, 0 allowed"
+
+
 def test_failure_detail_never_quotes_the_dialogue() -> None:
     result = say(session(), *["\x00 my secret"] * 3)[-1]
     assert "secret" not in repr(result)

@@ -1,0 +1,190 @@
+"""Studies: list, form, the live page, and what can be done with one."""
+
+import hashlib
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from generation.views.page import SeeOther, go_to, keyset_page, show
+from review import actions, progress
+from review.actions import Refused
+from review.exports import FILES, KEY_FILE
+from review.models import Flag, Instrument, Study, StudyState
+from review.study_forms import ExportForm, StudyFilter, StudyForm
+from sqpsych_site.roles import AuthenticatedRequest, Verb, require
+
+POLL_SECONDS = 15
+TONES = {
+    StudyState.RUNNING: "accent",
+    StudyState.CALIBRATION: "accent",
+    StudyState.PAUSED: "warn",
+}
+OVER = frozenset({StudyState.CLOSED, StudyState.ARCHIVED})
+
+
+@require_GET
+@require(Verb.SEE_STUDIES)
+def study_list(request: AuthenticatedRequest) -> HttpResponse:
+    """All studies, newest first, with how far each is."""
+    chosen = StudyFilter(request.GET)
+    rows = Study.objects.select_related("created_by")
+    if chosen.chosen:
+        rows = rows.filter(state=chosen.chosen)
+    page = keyset_page(rows, request.GET, size=20)
+    counts = progress.counts_by_study(study.pk for study in page.rows)
+    context = {
+        "filter": chosen,
+        "page": page,
+        "rows": [
+            (study, _tone(study), counts.get(study.pk, progress.Counts())) for study in page.rows
+        ],
+        "may_manage": request.user.may(Verb.MANAGE_STUDIES),
+    }
+    return render(request, "review/study_list.html", context)
+
+
+def _tone(study: Study) -> str:
+    return TONES.get(StudyState(study.state), "")
+
+
+@require_http_methods(["GET", "POST"])
+@require(Verb.MANAGE_STUDIES)
+def study_create(request: AuthenticatedRequest) -> HttpResponseBase:
+    """The form of a new study; ``?batch=ID`` chooses its dialogues beforehand."""
+    if request.method == "GET":
+        batch = request.GET.get("batch", "")
+        initial = {"dialogues": batch} if batch.isdecimal() else {}
+        return _form_page(request, StudyForm(initial=initial))
+    form = StudyForm(request.POST)
+    if not form.is_valid():
+        return _form_page(request, form, status=422)
+    try:
+        made = actions.create_study(**form.as_arguments(), by=request.user)
+    except Refused as refused:
+        form.add_error(FIELD_OF.get(refused.code), refused.sentence)
+        return _form_page(request, form, status=422)
+    messages.success(request, f"The study “{made.name}” is running.")
+    return go_to(request, reverse("review:study_detail", args=[made.pk]))
+
+
+FIELD_OF = {
+    "no_name": "name",
+    "name_taken": "name",
+    "overlap": "overlap",
+    "no_dialogues": "dialogues",
+    "too_many": "dialogues",
+    "not_a_rater": "raters",
+    "inactive_rater": "raters",
+    "unknown_rater": "raters",
+}
+
+
+def _form_page(
+    request: AuthenticatedRequest, form: StudyForm, *, status: int = 200
+) -> HttpResponse:
+    return show(request, "review/study_new.html", {"form": form}, part="form", status=status)
+
+
+@require_GET
+@require(Verb.SEE_STUDIES)
+def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponse:
+    """One study, live. The page asks again for its changing parts alone; nothing is sent back
+    while nothing changed, and it asks no more once the study is over."""
+    study = get_object_or_404(Study.objects.select_related("created_by"), pk=study_id)
+    instruments = _instruments(study)
+    live = progress.live(study, instruments)
+    context = {
+        "study": study,
+        "tone": _tone(study),
+        "live": live,
+        "seen": _fingerprint(study, live),
+        "over": study.state in OVER,
+        "poll_every": 0 if study.state in OVER else POLL_SECONDS,
+        "may_manage": request.user.may(Verb.MANAGE_STUDIES),
+        "may_see_dialogues": request.user.may(Verb.SEE_BATCHES),
+    }
+    if request.htmx:
+        if request.GET.get("seen") == context["seen"]:
+            return HttpResponse(status=204)
+        return render(request, "review/study_detail.html#live", {**context, "oob": True})
+    context |= {
+        "instruments": instruments,
+        "dialogues": study.study_dialogues.count(),
+        "files": FILES,
+        "key_file": KEY_FILE,
+        "may_export": request.user.may(Verb.EXPORT_RATINGS),
+        "may_export_key": request.user.may(Verb.EXPORT_KEY),
+        "export_form": ExportForm(),
+    }
+    return render(request, "review/study_detail.html", context)
+
+
+def _instruments(study: Study) -> list[Instrument]:
+    links = study.study_instruments.select_related("instrument").order_by("position")
+    return [link.instrument for link in links]
+
+
+def _fingerprint(study: Study, live: progress.Live) -> str:
+    """A short mark of what the live parts show: the page sends it back when it asks again."""
+    shown = (study.state, live.counts, live.raters, live.returned)
+    flags = [(one.flag.uid, one.flag.updated_at, one.seen) for one in live.flags]
+    return hashlib.sha256(repr((shown, flags)).encode()).hexdigest()[:16]
+
+
+QUESTIONS = {
+    "pause": (
+        "Pause {name}?",
+        "Raters can read but not answer until the study goes on.",
+        "Pause the study",
+        "The study is paused.",
+    ),
+    "resume": (
+        "Let {name} go on?",
+        "Raters can answer again.",
+        "Resume the study",
+        "The study goes on.",
+    ),
+    "close": (
+        "Close {name}?",
+        "Raters can answer no more. What they gave stays and can be exported.",
+        "Close the study",
+        "The study is closed.",
+    ),
+    "reopen": (
+        "Reopen {name}?",
+        "The study is paused first; resume it to let raters answer.",
+        "Reopen the study",
+        "The study is open again, and paused.",
+    ),
+}
+
+
+@require_http_methods(["GET", "POST"])
+@require(Verb.MANAGE_STUDIES)
+def study_change(request: AuthenticatedRequest, study_id: int, change: str) -> HttpResponseBase:
+    """Ask before, then pause, resume, close or reopen."""
+    study = get_object_or_404(Study, pk=study_id)
+    title, text, label, done = QUESTIONS[change]
+    if request.method == "GET":
+        title = title.format(name=study.name)
+        context = {"study": study, "change": change, "title": title, "text": text, "label": label}
+        return render(request, "review/study_change.html", context)
+    try:
+        actions.change_study(study=study, change=change, by=request.user)
+        messages.success(request, done)
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+    return SeeOther(reverse("review:study_detail", args=[study.pk]))
+
+
+@require_POST
+@require(Verb.MANAGE_STUDIES)
+def flag_seen(request: AuthenticatedRequest, study_id: int, flag_uid: UUID) -> HttpResponseBase:
+    """Note that somebody has looked at a severe flag."""
+    flag = get_object_or_404(Flag, uid=flag_uid, assignment__study=study_id)
+    actions.mark_flag_seen(flag=flag, by=request.user)
+    return SeeOther(reverse("review:study_detail", args=[study_id]) + "#flags")

@@ -1,0 +1,171 @@
+"""The ledger: groups, repeats, leases, bad values."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection
+
+from generation.actions import claim_dialogues, release_leases
+from generation.ledger import Entry, Finish, Ledger, LedgerClosed, store_entries
+from generation.models import Attempt, Batch, BatchState, Dialogue, DialogueState, Finding, Turn
+from tests.fakes.model_server import FakeModelServer
+from tests.generation.engine_cases import counts, endpoint_for, small_batch
+
+OWNER = uuid.UUID(int=1)
+OTHER = uuid.UUID(int=2)
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def claimed() -> tuple[Batch, list[int]]:
+    """A batch of three dialogues, all leased to OWNER."""
+    endpoint_for(FakeModelServer())
+    batch = small_batch(3)
+    return batch, claim_dialogues(owner=OWNER, limit=9, models=["fake-model"])
+
+
+def entry(dialogue_id: int, number: int = 1, text: str = "Hello.") -> Entry:
+    """A turn with its accepted attempt and a finding."""
+    role = "therapist" if number % 2 else "client"
+    return Entry(
+        dialogue_id,
+        Turn(dialogue_id=dialogue_id, number=number, role=role, text=text, created_at=NOW),
+        (
+            Attempt(
+                dialogue_id=dialogue_id,
+                turn_number=number,
+                number=1,
+                role=role,
+                outcome="accepted",
+                created_at=NOW,
+            ),
+        ),
+        (Finding(dialogue_id=dialogue_id, kind="loops", turn_number=number, created_at=NOW),),
+    )
+
+
+@pytest.mark.django_db
+def test_entries_sent_again_are_stored_once(claimed: tuple[Batch, list[int]]) -> None:
+    ids = claimed[1]
+    group = [entry(pk) for pk in ids]
+    assert store_entries(OWNER, group) == [True, True, True]
+    again = [entry(pk) for pk in ids]
+    assert store_entries(OWNER, again) == [True, True, True]
+    assert (Turn.objects.count(), Attempt.objects.count(), Finding.objects.count()) == (3, 3, 3)
+    assert set(Dialogue.objects.values_list("turn_count", flat=True)) == {1}
+
+
+@pytest.mark.django_db
+def test_turn_out_of_order_is_not_stored(claimed: tuple[Batch, list[int]]) -> None:
+    ids = claimed[1]
+    assert store_entries(OWNER, [entry(ids[0], number=3)]) == [False]
+    assert Turn.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_stale_owner_stores_nothing(claimed: tuple[Batch, list[int]]) -> None:
+    ids = claimed[1]
+    release_leases(owner=OWNER, ids=ids[:1])
+    claim_dialogues(owner=OTHER, limit=9, models=["fake-model"])
+    ended = Entry(ids[0], finish=Finish(ended_by="limit"))
+    assert store_entries(OWNER, [entry(ids[0]), ended]) == [False, False]
+    assert Turn.objects.count() == 0
+    assert Dialogue.objects.get(pk=ids[0]).lease_owner == OTHER
+
+
+@pytest.mark.django_db
+def test_new_turn_clears_the_count_of_vain_claims(claimed: tuple[Batch, list[int]]) -> None:
+    ids = claimed[1]
+    Dialogue.objects.filter(pk=ids[0]).update(claims=4)
+    store_entries(OWNER, [entry(ids[0])])
+    assert Dialogue.objects.get(pk=ids[0]).claims == 0
+
+
+@pytest.mark.django_db
+def test_finish_keeps_provenance_and_ends_the_lease(claimed: tuple[Batch, list[int]]) -> None:
+    ids = claimed[1]
+    before = Dialogue.objects.get(pk=ids[0]).provenance
+    facts = {"servers": {"one": "0.32.0"}}
+    store_entries(OWNER, [Entry(ids[0], finish=Finish(reason="empty", detail="d", facts=facts))])
+    row = Dialogue.objects.get(pk=ids[0])
+    assert (row.state, row.failure_reason, row.failure_detail) == ("failed", "empty", "d")
+    assert (row.lease_owner, row.lease_until) == (None, None)
+    assert row.provenance == {**before, **facts}
+
+
+def in_ledger(work: Callable[[Ledger], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function with an open ledger of OWNER."""
+
+    async def run() -> None:
+        async with Ledger(OWNER) as ledger:
+            await work(ledger)
+
+    asyncio.run(run())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_entry_that_cannot_be_stored_does_not_spoil_its_group(
+    claimed: tuple[Batch, list[int]],
+) -> None:
+    ids = claimed[1]
+
+    async def work(ledger: Ledger) -> None:
+        texts = ["Hello.", "bad\x00text", "Hello."]
+        group = [entry(pk, text=text) for pk, text in zip(ids, texts, strict=True)]
+        results = await asyncio.gather(*map(ledger.store, group), return_exceptions=True)
+        assert results[0] is True
+        assert isinstance(results[1], ValueError | DatabaseError)
+        assert results[2] is True
+
+    in_ledger(work)
+    assert sorted(Turn.objects.values_list("dialogue_id", flat=True)) == [ids[0], ids[2]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batch_is_finished_with_its_last_dialogue(claimed: tuple[Batch, list[int]]) -> None:
+    batch, ids = claimed
+
+    async def work(ledger: Ledger) -> None:
+        ends = [Entry(pk, finish=Finish(ended_by="limit")) for pk in ids]
+        assert await asyncio.gather(*map(ledger.store, ends)) == [True, True, True]
+
+    in_ledger(work)
+    batch.refresh_from_db()
+    assert (batch.state, counts(batch)) == (BatchState.FINISHED, {"complete": 3})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lost_connection_is_replaced_and_the_work_repeated(
+    claimed: tuple[Batch, list[int]],
+) -> None:
+    ids = claimed[1]
+
+    async def work(ledger: Ledger) -> None:
+        await ledger.store(entry(ids[0], 1))
+        await ledger.call(cut_own_connection)
+        assert await ledger.store(entry(ids[0], 2)) is True
+
+    in_ledger(work)
+    assert Dialogue.objects.get(pk=ids[0]).turn_count == 2
+    assert Dialogue.objects.get(pk=ids[0]).state == DialogueState.RUNNING
+
+
+def cut_own_connection() -> None:
+    """Leave a dead connection behind, as a restart of PostgreSQL does."""
+    connection.ensure_connection()
+    connection.connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_closed_ledger_takes_nothing_more() -> None:
+    async def run() -> None:
+        async with Ledger(OWNER) as ledger:
+            pass
+        with pytest.raises(LedgerClosed):
+            await ledger.call(lambda: None)
+
+    asyncio.run(run())
