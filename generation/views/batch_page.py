@@ -166,8 +166,10 @@ def _rate(per_minute: float) -> str:
 
 
 def _cache(spent: Tokens) -> tuple[str, str]:
+    if not spent.turns:
+        return "none", "no turn yet"
     if spent.cached is None:
-        return "not reported", f"{words.compact(spent.read)} read" if spent.read else ""
+        return "not reported", f"{words.compact(spent.read)} read"
     return words.share(spent.cached, spent.cached_of), f"of {words.compact(spent.cached_of)} read"
 
 

@@ -20,6 +20,7 @@ from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
 STOP_POLLING = 286  # htmx: take this answer and ask no more
 DIALOGUES_SHOWN = 25
+SMALL_BATCH = 5000
 
 
 @require_GET
@@ -109,16 +110,17 @@ def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
     )
     chosen = DialogueFilter(request.GET)
     rows = chosen.apply(dialogue_rows(batch))
+    live = live_context(batch)
     context = {
-        **live_context(batch),
+        **live,
         **_rights(request),
         "filter": chosen,
         "page": keyset_page(rows, request.GET, size=DIALOGUES_SHOWN),
         "tones": DIALOGUE_TONES,
         "cancel": _question("cancel", batch),
-        **_polling(request, batch),
+        **_polling(request, batch, live["counts"].total),
     }
-    context["head_key"] = f"{batch.state}-{context['counts'].failed > 0}"
+    context["head_key"] = f"{batch.state}-{live['counts'].failed > 0}"
     context["poll_url"] += context["head_key"]
     if not request.htmx:
         return render(request, "generation/batch.html", context)
@@ -132,11 +134,12 @@ def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
     return response
 
 
-def _polling(request: AuthenticatedRequest, batch: Batch) -> dict[str, Any]:
+def _polling(request: AuthenticatedRequest, batch: Batch, dialogues: int) -> dict[str, Any]:
     """When and where the page asks again; ``seen``: the heading that the browser shows."""
     kept = request.GET.copy()
     kept.pop("seen", None)
-    pause_s = {BatchState.RUNNING: 3, BatchState.PAUSED: 15}
+    # A look at a large batch costs the database more, and its figures move less.
+    pause_s = {BatchState.RUNNING: 3 if dialogues <= SMALL_BATCH else 10, BatchState.PAUSED: 15}
     return {
         "seen": request.GET.get("seen"),
         "poll_every": pause_s.get(BatchState(batch.state)),
@@ -196,6 +199,6 @@ def _act(batch: Batch, verb: str, request: AuthenticatedRequest) -> str:
         return "The batch goes on."
     if verb == "cancel":
         number = actions.cancel_batch(batch=batch, by=request.user)
-        return f"The batch is cancelled; {words.count(number, 'dialogue')} were given up."
+        return f"The batch is cancelled; {words.count(number, 'dialogue')} given up."
     number = actions.retry_failed(batch=batch, by=request.user)
     return f"{words.count(number, 'dialogue')} tried again."

@@ -35,7 +35,10 @@ def test_prepare_with_demo_makes_everything_a_newcomer_needs(db):
         "safety",
     ]
     assert Dialogue.objects.filter(origin=Origin.DEMO, state="complete").count() == 8
-    assert all(20 <= n <= 40 for n in Dialogue.objects.filter(origin="demo").values_list("turn_count", flat=True))
+    assert all(
+        20 <= n <= 40
+        for n in Dialogue.objects.filter(origin="demo").values_list("turn_count", flat=True)
+    )
     assert Assignment.objects.count() == 16
     assert {user.username: user.role for user in User.objects.all()} == {
         "admin": "administrator",

@@ -94,7 +94,7 @@ def test_start_child_says_that_a_program_is_missing(home: Places) -> None:
     child = start_child(home, "none", ["/nowhere/program"])
     wait_for(child.ended)
     assert child.process.returncode == 127
-    with pytest.raises(LocalServiceError, match="none cannot be started: .* is missing"):
+    with pytest.raises(LocalServiceError, match=r"none cannot be started: .* is missing"):
         start_child(home, "none", ["true"], cwd=home.run / "nowhere")
 
 
@@ -145,7 +145,8 @@ def test_sweep_finds_helpers_whose_leader_is_dead(home: Places, family: Child) -
 def test_sweep_never_touches_a_reused_number(home: Places, family: Child) -> None:
     noted = json.loads(family.record.read_text())
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
-        for changed in ({"pid": stranger.pid}, {"boot": "another"}, {"started": 1}, {"pid": "x"}):
+        reused = {"pid": stranger.pid, "started": noted["started"] - 1}
+        for changed in (reused, {"boot": "another"}, {"started": 1}, {"pid": "x"}):
             family.record.write_text(json.dumps({**noted, **changed}))
             assert sweep(home, say=silent) == []
             assert stranger.poll() is None
