@@ -129,7 +129,7 @@ def share(part: float, whole: float) -> str:
 
 def duration(seconds: float) -> str:
     """A span for people: 40 s, 12 min, 1 h 10 min, 2 days 3 h. Never more precise than it is."""
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{max(0, round(seconds))} s"
     minutes = round(seconds / 60)
     if minutes < 60:

@@ -10,6 +10,7 @@ import psycopg.sql
 import pytest
 
 if TYPE_CHECKING:
+    from sqpsych_site.local.model_server import Served
     from django.test import Client
 
     from sqpsych_site.models import User
@@ -97,3 +98,12 @@ def client_of() -> "Callable[[User], Client]":
         return client
 
     return make
+
+
+@pytest.fixture(scope="session")
+def vllm() -> "Iterator[Served]":
+    """Real vLLM on the CPU with the demonstration model; started once for all tests."""
+    from sqpsych_site.local.engine import engine_dir, serve
+
+    with serve(engine_dir()) as served:
+        yield served
