@@ -96,6 +96,8 @@ def _prompts(row: Dialogue) -> Prompts:
         client_case=stored["client_case"],
         therapist_words=stored["therapist_words"],
         client_words=stored["client_words"],
+        attempts=stored["attempts"],
+        max_kept=stored["max_kept"],
     )
 
 

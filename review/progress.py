@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import (
+    Aggregate,
     CharField,
     Count,
     DurationField,
     Exists,
     ExpressionWrapper,
     F,
-    Func,
     Max,
     OuterRef,
     Q,
@@ -81,11 +81,10 @@ class RaterProgress:
     last_at: datetime | None
 
 
-class Median(Func):
+class Median(Aggregate):
     """PostgreSQL's continuous median of a duration."""
 
     template = "percentile_cont(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
-    contains_aggregate = True
     output_field = DurationField()
 
 

@@ -163,6 +163,8 @@ def _provenance(arm: Arm, profile: ClientProfile, prompts: Prompts) -> dict[str,
             "client_case": prompts.client_case,
             "therapist_words": prompts.therapist_words,
             "client_words": prompts.client_words,
+            "attempts": prompts.attempts,
+            "max_kept": prompts.max_kept,
         },
         "code": code_version(),
     }

@@ -76,7 +76,7 @@ class Design:
         return {
             "seed": self.study.seed,
             "loads": dict(sorted(report.loads.items(), key=_by_length)),
-            "pairs": sorted([*pair, shared] for pair, shared in report.pairs.items()),
+            "pairs": sorted([*sorted(pair), shared] for pair, shared in report.pairs.items()),
             "arms": [
                 {"label": self.arms.get(arm, arm), "loads": dict(sorted(loads.items()))}
                 for arm, loads in report.arms.items()
