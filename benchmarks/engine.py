@@ -1,12 +1,11 @@
 """One worker process against a model server that answers at once: what the engine itself costs."""
 
-import multiprocessing
 import resource
 import threading
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 
+from benchmarks.setting import in_a_process
 from benchmarks.table import Table
 
 EXCHANGES = 15
@@ -47,13 +46,7 @@ def measure(table: Table) -> None:
 def _in_a_process(url: str, flight: int, dialogues: int) -> Run:
     """Drive a batch in a process of its own, as a Celery worker would."""
     batch_id = _batch(url, flight, dialogues)
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_drive, args=(batch_id, sender))
-    process.start()
-    run: Run = receiver.recv()
-    process.join()
-    return run
+    return in_a_process(_drive, batch_id)
 
 
 def _batch(url: str, flight: int, dialogues: int) -> int:
@@ -83,7 +76,7 @@ def _batch(url: str, flight: int, dialogues: int) -> int:
     return batch.pk
 
 
-def _drive(batch_id: int, sender: Connection) -> None:
+def _drive(batch_id: int) -> Run:
     import django
 
     django.setup()
@@ -100,4 +93,4 @@ def _drive(batch_id: int, sender: Connection) -> None:
     stored = Turn.objects.filter(dialogue__batch=batch).count()
     told = sum(batch.dialogues.values_list("turn_count", flat=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sender.send(Run(told, stored, seconds, used, peak))
+    return Run(told, stored, seconds, used, peak)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -137,7 +138,7 @@ def _run(raters: list[Rater], seconds: float, *, separate: bool) -> float:
         while time.perf_counter() < end and rater.done < len(rater.assignments):
             rater.rate_one(separate=separate)
 
-    _together([lambda rater=rater: work(rater) for rater in raters])
+    _together([partial(work, rater) for rater in raters])
     return time.perf_counter() - begun
 
 
@@ -151,7 +152,7 @@ def _together(jobs: list[Callable[[], None]]) -> None:
 
 def _raters(host: str, port: int, count: int) -> list[Rater]:
     """Accounts with sessions, each with every dialogue of one study."""
-    from django.middleware.csrf import _get_new_csrf_string  # type: ignore[attr-defined]
+    from django.middleware.csrf import _get_new_csrf_string
     from django.test import Client
 
     from review.models import Assignment

@@ -1,6 +1,7 @@
 """A database of its own for each run, a web server in front of it, and rows to measure on."""
 
 import contextlib
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -8,10 +9,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -38,6 +42,13 @@ def fresh_database() -> Iterator[None]:
             yield
         finally:
             connection.close()
+
+
+def in_a_process(work: Callable[..., T], *arguments: object) -> T:
+    """Do the work in a fresh process, as a worker or a command would; its errors are raised here."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def free_port() -> int:

@@ -42,14 +42,8 @@ TURN_COLUMNS: Final = (
     "completion_tokens",
     "synthetic",
 )
-SQPSYCHCONV_COLUMNS: Final = (
-    "file_id",
-    "condition",
-    "client_model",
-    "therapist_model",
-    "dialogue",
-    "synthetic",
-)
+_PAPERS_COLUMNS: Final = ("file_id", "condition", "client_model", "therapist_model", "dialogue")
+SQPSYCHCONV_COLUMNS: Final = (*_PAPERS_COLUMNS, "synthetic")
 _ROLES: Final[dict[str, Role]] = {
     "therapist": THERAPIST,
     "client": CLIENT,
@@ -188,17 +182,18 @@ def _from_messages(place: str, record: Any) -> CorpusDialogue:
         key = str(key)
     if not isinstance(key, str):
         raise CorpusError(f"{place}: must have a “dialogue_id”.")
-    turns = []
-    for number, message in enumerate(messages, start=1):
-        here = f"{place}, message {number}"
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-            raise CorpusError(f"{here}: must have a “role” and a text as “content”.")
-        role = message.get("role")
-        turns.append(
-            CorpusTurn(_role(here, role if isinstance(role, str) else ""), message["content"])
-        )
-        _said(here, message["content"])
-    return CorpusDialogue(_key(place, key), tuple(turns))
+    numbered = enumerate(messages, start=1)
+    turns = tuple(_from_message(f"{place}, message {n}", message) for n, message in numbered)
+    return CorpusDialogue(_key(place, key), turns)
+
+
+def _from_message(place: str, message: Any) -> CorpusTurn:
+    role, said = (
+        (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
+    )
+    if not isinstance(role, str) or not isinstance(said, str):
+        raise CorpusError(f"{place}: must have a “role” and a text as “content”.")
+    return CorpusTurn(_role(place, role), _said(place, said))
 
 
 def _key(place: str, text: str) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -38,6 +38,8 @@ WATCH_S = 0.5
 REFRESH_S = 2.0
 IDLE_S = 0.4
 CLAIM_AT_ONCE = 256
+# After a look that found nothing: the rows may be many that others serve.
+CLAIM_AGAIN_S = 1.0
 # More dialogues than places, so that no place is empty while a turn is being stored.
 SPARE_SHARE = 0.125
 # How long those whose server is away are kept before others may have them.
@@ -101,14 +103,15 @@ class Engine:
         self._plans: dict[int, ArmPlan] = {}
         self._active: dict[int, tuple[Work, asyncio.Task[None]]] = {}
         self._freed: list[int] = []
-        self._paused: frozenset[int] = frozenset()
+        self._claim_from = 0.0
+        self._paused: set[int] = set()
         self._lanes = Lanes()
         self._ledger = Ledger(owner)
         self._watch = EndpointWatch(self._lanes, self._ledger, self._batches_of)
         self._draining = asyncio.Event()
         self._moved = asyncio.Event()
         self.driver = Driver(
-            self._ledger, self._lanes, self._watch, self._draining, self._is_paused
+            self._ledger, self._lanes, self._watch, self._draining, self._paused.__contains__
         )
 
     async def run(self, seconds: float) -> None:
@@ -137,13 +140,11 @@ class Engine:
         if claiming.done():
             claiming.result()
 
-    async def _repeat(self, pause_s: float, look: Callable[[], object]) -> None:
+    async def _repeat(self, pause_s: float, look: Callable[[], Awaitable[None]]) -> None:
         """Do something again and again; one failure is no reason to stop."""
         while True:
             try:
-                result = look()
-                if asyncio.iscoroutine(result):
-                    await result
+                await look()
             except LedgerClosed:
                 return
             except Exception as error:  # noqa: BLE001 - looked at again in a moment
@@ -170,12 +171,10 @@ class Engine:
             await asyncio.sleep(0.02)
 
     async def _claim(self) -> int:
-        capacity = self._lanes.capacity()
-        room = int(capacity * (1 + SPARE_SHARE)) + 1 - len(self._active) if capacity else 0
-        models = self._lanes.usable_models()
-        if room < max(1, capacity // 32) and self._active:
-            return 0
-        if not models:
+        models, capacity = self._lanes.usable_models(), self._lanes.capacity()
+        room = int(capacity * (1 + SPARE_SHARE)) + 1 - len(self._active)
+        # A few places at a time are not worth a query, unless they are all there are.
+        if not models or room < max(1, capacity // 32) or time.monotonic() < self._claim_from:
             return 0
 
         def take() -> list[Work]:
@@ -183,6 +182,8 @@ class Engine:
             return load_work(ids, self._plans) if ids else []
 
         taken = await self._ledger.call(take)
+        if not taken:
+            self._claim_from = time.monotonic() + CLAIM_AGAIN_S
         for work in taken:
             task = asyncio.create_task(self._guard(work))
             self._active[work.dialogue_id] = (work, task)
@@ -229,9 +230,6 @@ class Engine:
 
     # -- watching ------------------------------------------------------------------------------
 
-    def _is_paused(self, batch_id: int) -> bool:
-        return batch_id in self._paused
-
     def _batches_of(self, model: str) -> Iterable[int]:
         return {
             work.batch_id for work, _ in self._active.values() if model in work.plan.models.values()
@@ -241,19 +239,12 @@ class Engine:
         """Notice batches that were paused, cancelled or closed meanwhile."""
         await self._release_freed()
         ids = {work.batch_id for work, _ in self._active.values()}
-        if not ids:
-            return
         rows = Batch.objects.filter(pk__in=ids).values_list("pk", "state")
         states = dict(await self._ledger.call(lambda: list(rows)))
-        self._paused = frozenset(
-            pk for pk in ids if states.get(pk, BatchState.CANCELLED) != BatchState.RUNNING
-        )
-        for pk in ids:
-            if states.get(pk, BatchState.CANCELLED) == BatchState.CANCELLED:
-                self._abort(work.dialogue_id for work, _ in self._of_batch(pk))
-
-    def _of_batch(self, batch_id: int) -> list[tuple[Work, "asyncio.Task[None]"]]:
-        return [pair for pair in self._active.values() if pair[0].batch_id == batch_id]
+        self._paused.clear()
+        self._paused.update(pk for pk, state in states.items() if state != BatchState.RUNNING)
+        over = {pk for pk, state in states.items() if state == BatchState.CANCELLED}
+        self._abort(pk for pk, (work, _) in self._active.items() if work.batch_id in over)
 
     def _abort(self, ids: Iterable[int]) -> None:
         """Break off requests under way: the connection closes and the server stops."""

@@ -37,6 +37,8 @@ def clean(text: str) -> str:
 
 def text_cell(text: str) -> str:
     """A text, guarded and quoted."""
+    if text.isalnum() and text.isascii():  # most cells; and no sign in them means anything
+        return text
     safe = guard(clean(text))
     return '"' + safe.replace('"', '""') + '"' if _NEEDS_QUOTES.search(safe) else safe
 
@@ -48,7 +50,7 @@ def moment_cell(moment: datetime) -> str:
 
 def cell(value: str | int | float | datetime | None) -> str:
     """Any cell; numbers stay numbers, None is empty."""
-    if value is None:
+    if value is None or value == "":
         return ""
     if isinstance(value, str):
         return text_cell(value)

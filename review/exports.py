@@ -81,19 +81,18 @@ def snapshot() -> Iterator[None]:
 def csv_lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
     """The header and each row as a line of CSV; cells that rows share are formatted once."""
     parts: dict[Part, str] = {}
+
+    def text_of(part: Part) -> str:
+        if len(parts) >= PARTS_KEPT:
+            parts.clear()
+        return parts.setdefault(part, ",".join(map(cell, part.cells)))
+
     yield ",".join(cell(column.name) for column in columns) + LINE_END
     for row in rows:
-        texts = []
-        for value in row:
-            if isinstance(value, Part):
-                text = parts.get(value)
-                if text is None:
-                    if len(parts) >= PARTS_KEPT:
-                        parts.clear()
-                    text = parts[value] = ",".join(map(cell, value.cells))
-                texts.append(text)
-            else:
-                texts.append(cell(value))
+        texts = [
+            (parts.get(value) or text_of(value)) if isinstance(value, Part) else cell(value)
+            for value in row
+        ]
         yield ",".join(texts) + LINE_END
 
 

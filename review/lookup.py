@@ -30,7 +30,6 @@ def find_batch(text: str) -> Batch:
         raise Refused("unknown_batch", f"There is no batch “{text}”.")
     if len(found) > 1:
         numbers = ", ".join(str(row.pk) for row in found)
-        raise Refused(
-            "several_batches", f"Several batches are named “{text}”: give one of {numbers}."
-        )
+        sentence = f"Several batches are called “{text}”: give a number, one of {numbers}."
+        raise Refused("several_batches", sentence)
     return found[0]

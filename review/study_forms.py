@@ -9,7 +9,7 @@ from django.db.models import Count
 from generation.models import Batch, Dialogue, DialogueState, Origin
 from review.actions import StudyTexts, current_instruments
 from review.actions.studies import DEFAULT_INSTRUMENTS
-from review.models import StudyState
+from review.models import Instrument, StudyState
 from review.tables import Options
 from sqpsych_site.models import User
 from sqpsych_site.roles import Role
@@ -33,6 +33,13 @@ def dialogue_choices() -> list[tuple[str, str]]:
     batches = Batch.objects.filter(pk__in=counts).order_by("-pk")[:BATCHES_OFFERED]
     found += [(str(row.pk), f"{row.name} ({counts[row.pk]} complete)") for row in batches]
     return found
+
+
+def _usual_order(row: Instrument) -> tuple[int, str]:
+    """Raters meet the instruments in the order of the form: the usual ones first, as usual."""
+    usual = row.key in DEFAULT_INSTRUMENTS
+    place = DEFAULT_INSTRUMENTS.index(row.key) if usual else len(DEFAULT_INSTRUMENTS)
+    return place, row.title
 
 
 class StudyForm(forms.Form):
@@ -81,7 +88,7 @@ class StudyForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.offered: dict[str, list[tuple[str, str]]] = {}
-        rows = current_instruments().values()
+        rows = sorted(current_instruments().values(), key=_usual_order)
         raters = User.objects.filter(role=Role.RATER, is_active=True).order_by("username")
         names = raters.values_list("username", flat=True)
         self._offer("dialogues", dialogue_choices())

@@ -117,7 +117,7 @@ def _lede(batch: Batch, arms: Sequence[Arm], dialogues: int) -> str:
     protocols = ", ".join(sorted({str(arm.protocol) for arm in arms}))
     several = f" in {len(arms)} arms" if len(arms) > 1 else ""
     return (
-        f"{number} from “{batch.profile_set.name}”{several}, {batch.per_profile} a profile,"
+        f"{number} from “{batch.profile_set.name}”{several}, {batch.per_profile} per profile,"
         f" protocol {protocols}, seed {batch.seed}, started {day}{by}"
     )
 
@@ -153,7 +153,8 @@ def _tiles(
 
 def _speed_tile(batch: Batch, figures: Figures, spent: Tokens, speed: Speed) -> Tile:
     if batch.state not in OVER:
-        return Tile("Turns per minute", _rate(speed.now), f"{words.compact(spent.turns)} turns yet")
+        made = f"{words.count(spent.turns, 'turn')} so far" if spent.turns else "no turn yet"
+        return Tile("Turns per minute", _rate(speed.now), made)
     took = figures.last - figures.first if figures.first and figures.last else timedelta()
     minutes = took / timedelta(minutes=1)
     mean = _rate(spent.turns / minutes) if minutes else "none"

@@ -179,7 +179,7 @@ def provenance_facts(dialogue: Dialogue, turns: Sequence[Turn]) -> list[tuple[st
         facts.append(("Profile", f"{dialogue.profile} ({short(dialogue.profile.sha256)})"))
     facts += [
         ("Questionnaires", _hashes(known.get("questionnaires"))),
-        ("Prompts", short(_part(known, "prompts").get("sha256"))),
+        ("Prompts", short(part(known, "prompts").get("sha256"))),
         ("Model servers", _servers(known.get("servers"))),
         ("Program version", known.get("code", "")),
         ("Tokens", spent_words(turns)),
@@ -190,8 +190,9 @@ def provenance_facts(dialogue: Dialogue, turns: Sequence[Turn]) -> list[tuple[st
     return [(name, str(value)) for name, value in facts if value not in ("", None)]
 
 
-def _part(known: dict[str, Any], name: str) -> dict[str, Any]:
-    found = known.get(name)
+def part(known: object, name: str) -> dict[str, Any]:
+    """A part of a provenance; empty where it is not there, as in dialogues that were imported."""
+    found = known.get(name) if isinstance(known, dict) else None
     return found if isinstance(found, dict) else {}
 
 

@@ -9,11 +9,23 @@ from django.views.decorators.http import require_GET
 
 from generation import words
 from generation.filters import DialogueFilter
-from generation.models import Dialogue, DialogueState
+from generation.models import Dialogue, DialogueState, Origin
 from generation.views.batch_page import with_findings
-from generation.views.dialogue_page import TONES, finding_view, provenance_facts, turn_views
+from generation.views.dialogue_page import (
+    TONES,
+    finding_view,
+    part,
+    provenance_facts,
+    turn_views,
+)
 from generation.views.page import keyset_page
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
+
+ORIGIN_WORDS = {
+    Origin.GENERATED: "A model wrote both parts. No real client speaks here.",
+    Origin.DEMO: "Written for this project. No real client speaks here.",
+    Origin.IMPORTED: "Made elsewhere and imported from a file.",
+}
 
 
 @require_GET
@@ -49,6 +61,7 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
         "dialogue": dialogue,
         "heading": dialogue.title or f"Dialogue {str(dialogue.uid)[:8]}",
         "lede": _lede(dialogue),
+        "origin_words": ORIGIN_WORDS[Origin(dialogue.origin)],
         "tone": TONES[DialogueState(dialogue.state)],
         "failure": words.failure(dialogue.failure_reason) if dialogue.failure_reason else "",
         "turns": turn_views(turns, attempts, findings),
@@ -77,7 +90,7 @@ def _prompts(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any
         ("The therapist’s instructions", dialogue.therapist_system),
         ("The client’s instructions", dialogue.client_system),
     ]
-    prompts = dialogue.provenance.get("prompts", {})
+    prompts = part(dialogue.provenance, "prompts")
     if request.user.may(Verb.SEE_PROFILES):
         told += [
             ("What the therapist knows about the client", prompts.get("therapist_case", "")),

@@ -12,17 +12,15 @@ from review.actions.marks import (
 )
 from review.actions.rating import (
     RETURN_REASONS,
-    Answer,
     Missing,
     hand_back,
     missing_items,
     next_assignment,
     open_assignment,
     reopen,
-    save_answer,
-    save_comment,
     submit,
 )
+from review.actions.saving import Answer, Saved, Spent, save_answer, save_comment
 from review.actions.studies import (
     CHANGES,
     StudyTexts,
@@ -40,6 +38,8 @@ __all__ = [
     "Missing",
     "Place",
     "Refused",
+    "Saved",
+    "Spent",
     "StudyTexts",
     "add_evidence",
     "add_instrument",

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from review import instruments
 from review.actions.errors import Conflict, Refused
-from review.models import Assignment, AssignmentState, Instrument, Rating, StudyState
+from review.models import Assignment, AssignmentState, Instrument, StudyInstrument, StudyState
 from sqpsych_site.models import User
 
-MAX_COMMENT = 10_000
+MAX_REASON = 10_000
+# Instruments of studies that have begun; they never change after that.
+_FROZEN: dict[int, tuple[Instrument, ...]] = {}
 
 
 def definition_of(row: Instrument, language: str = "en") -> instruments.Instrument:
@@ -32,11 +33,24 @@ def known_item(row: Instrument, key: str) -> instruments.Item:
         raise Refused("unknown_item", "This form has no such item.") from None
 
 
+def study_instruments(study_id: int) -> tuple[Instrument, ...]:
+    """The instruments of a study that has begun, in their order; read once per process."""
+    rows = _FROZEN.get(study_id)
+    if not rows:
+        links = StudyInstrument.objects.filter(study=study_id).select_related("instrument")
+        rows = tuple(link.instrument for link in links)
+        if len(_FROZEN) >= 512:
+            _FROZEN.clear()
+        _FROZEN[study_id] = rows
+    return rows
+
+
 def instruments_of(assignment: Assignment) -> list[Instrument]:
-    """The study's instruments in their order."""
-    return [
-        link.instrument for link in assignment.study.study_instruments.select_related("instrument")
-    ]
+    """The instruments of this assignment's study, in their order.
+
+    Raters see an assignment only once its study has begun, and then its instruments are fixed.
+    """
+    return list(study_instruments(assignment.study_id))
 
 
 def answers_by_instrument(assignment: Assignment) -> dict[int, dict[str, str]]:
@@ -66,122 +80,30 @@ def locked(uid: UUID, by: User) -> Assignment:
 
 def check_open(assignment: Assignment) -> None:
     """Refuse when the study or the assignment takes no answers now."""
-    if not StudyState(assignment.study.state).takes_ratings:
+    check_state(state=assignment.state, study_state=assignment.study.state)
+
+
+def check_state(*, state: str, study_state: str) -> None:
+    """The same, from the two states alone."""
+    if not StudyState(study_state).takes_ratings:
         raise Refused(
             "closed_study",
             "This study takes no answers at the moment. Nothing was changed.",
             status=409,
         )
-    if assignment.state == AssignmentState.SUBMITTED:
+    if state == AssignmentState.SUBMITTED:
         raise Refused(
             "submitted",
             "This dialogue is already submitted. Reopen it to change an answer.",
             status=409,
         )
-    if assignment.state == AssignmentState.RETURNED:
+    if state == AssignmentState.RETURNED:
         raise Refused("returned", "You handed this dialogue back.", status=409)
-
-
-def _note_change(assignment: Assignment) -> None:
-    now = timezone.now()
-    changes: dict[str, object] = {"revision": F("revision") + 1}
-    if assignment.state == AssignmentState.DUE:
-        changes["state"] = AssignmentState.STARTED
-    if assignment.opened_at is None:
-        changes["opened_at"] = now
-    Assignment.objects.filter(pk=assignment.pk).update(**changes)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer as the page sends it. ``None`` leaves the value or the comment as it is."""
-
-    instrument: str
-    item: str
-    value: str | None = None
-    comment: str | None = None
-    turn: int | None = None
-    base: int | None = None
-    key: UUID | None = None
-
-
-@transaction.atomic
-def save_answer(*, uid: UUID, by: User, answer: Answer) -> Rating:
-    """Store one answer or comment; the same request sent twice changes nothing more.
-
-    ``answer.base`` is the revision of this rating that the page last saw (0: none); when the
-    stored one is newer and different, :class:`Conflict` is raised and nothing is written.
-    """
-    assignment = locked(uid, by)
-    check_open(assignment)
-    rows = {row.key: row for row in instruments_of(assignment)}
-    row = rows.get(answer.instrument)
-    if row is None:
-        raise Refused("unknown_item", "This study has no such form.")
-    _check_allowed(assignment, row, answer)
-    rating = Rating.objects.filter(
-        assignment=assignment, instrument=row, item=answer.item, turn_number=answer.turn
-    ).first()
-    if rating is None:
-        rating = Rating(
-            assignment=assignment,
-            instrument=row,
-            item=answer.item,
-            turn_number=answer.turn,
-            revision=0,
-        )
-    elif answer.key is not None and rating.saved_by_key == answer.key:
-        return rating
-    value = rating.value if answer.value is None else answer.value
-    comment = rating.comment if answer.comment is None else answer.comment
-    if (rating.value, rating.comment) == (value, comment) and rating.pk:
-        return rating
-    if answer.base is not None and answer.base != rating.revision:
-        raise Conflict(
-            stored=rating.value if answer.value is not None else rating.comment,
-            given=answer.value if answer.value is not None else comment,
-            revision=rating.revision,
-        )
-    rating.value, rating.comment = value, comment
-    rating.revision += 1
-    rating.saved_by_key = answer.key
-    rating.save()
-    _note_change(assignment)
-    return rating
-
-
-def _check_allowed(assignment: Assignment, row: Instrument, answer: Answer) -> None:
-    if answer.comment is not None and len(answer.comment) > MAX_COMMENT:
-        raise Refused("too_long", f"A comment may have at most {MAX_COMMENT:,} characters.")
-    item = known_item(row, answer.item)
-    if (item.level == "turn") != (answer.turn is not None):
-        raise Refused("bad_place", f"“{item.label}” is asked about {item.level}s.")
-    if not answer.value:
-        return
-    # Other answers matter only where some are asked under a condition: spare the query.
-    conditional = any(one.show_if for one in definition_of(row).items)
-    known = answers_by_instrument(assignment).get(row.pk, {}) if conditional else {}
-    try:
-        definition_of(row).check_answer(answer.item, answer.value, known)
-    except instruments.AnswerRefused as refused:
-        raise Refused(refused.code, refused.sentence) from refused
-
-
-@transaction.atomic
-def save_comment(*, uid: UUID, by: User, comment: str) -> None:
-    """Store the rater's words about the dialogue as a whole."""
-    assignment = locked(uid, by)
-    check_open(assignment)
-    if len(comment) > MAX_COMMENT:
-        raise Refused("too_long", f"A comment may have at most {MAX_COMMENT:,} characters.")
-    if assignment.comment != comment:
-        Assignment.objects.filter(pk=assignment.pk).update(comment=comment)
-        _note_change(assignment)
 
 
 def open_assignment(*, assignment: Assignment) -> None:
     """Note when the rater first saw the dialogue; looking again changes nothing."""
-    if assignment.opened_at is None:
+    if assignment.opened_at is None and assignment.state == AssignmentState.DUE:
         Assignment.objects.filter(pk=assignment.pk, opened_at=None).update(
             opened_at=timezone.now(), state=AssignmentState.STARTED
         )
@@ -271,7 +193,7 @@ def hand_back(*, uid: UUID, by: User, reason: str, note: str = "") -> None:
     if reason not in RETURN_REASONS:
         raise Refused("unknown_reason", "Please choose one of the reasons.")
     Assignment.objects.filter(pk=assignment.pk).update(
-        state=AssignmentState.RETURNED, return_reason=reason, return_note=note[:MAX_COMMENT]
+        state=AssignmentState.RETURNED, return_reason=reason, return_note=note[:MAX_REASON]
     )
 
 

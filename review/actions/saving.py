@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from review import instruments
 from review.actions.errors import Conflict, Refused
@@ -21,7 +22,7 @@ from review.actions.rating import (
     locked,
     study_instruments,
 )
-from review.models import Assignment, Instrument
+from review.models import Assignment, AssignmentState, Instrument
 from review.standing import Given, Standing, element, standing
 from sqpsych_site.models import User
 
@@ -269,10 +270,13 @@ def save_comment(*, uid: UUID, by: User, comment: str, spent: Spent = Spent()) -
     check_open(assignment)
     if len(comment) > MAX_COMMENT:
         raise Refused("too_long", f"A comment may have at most {MAX_COMMENT:,} characters.")
-    if assignment.comment != comment:
-        seconds = spent.within_reason()
-        assignment.comment = comment
-        assignment.note_change()
-        assignment.active_seconds += seconds.active
-        assignment.paused_seconds += seconds.paused
-        assignment.save(update_fields=[*Assignment.CHANGES, "comment"])
+    if assignment.comment == comment:
+        return
+    seconds = spent.within_reason()
+    Assignment.objects.filter(pk=assignment.pk).update(
+        comment=comment,
+        state=AssignmentState.STARTED,
+        revision=F("revision") + 1,
+        active_seconds=F("active_seconds") + seconds.active,
+        paused_seconds=F("paused_seconds") + seconds.paused,
+    )

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db.models import QuerySet
+
 from review.items import NA, NOT_SURE, Item
 from review.models import Rating
 from review.tables.frame import HIDDEN, NOT_ANSWERED, Cell, Form, Part, Work, choices
@@ -23,9 +25,9 @@ class Given(NamedTuple):
     """A stored answer as the long table needs it."""
 
     value: str
-    comment: str
-    revision: int
-    updated_at: datetime
+    comment: str = ""
+    revision: int | None = None
+    updated_at: datetime | None = None
 
 
 Key = tuple[int, str, int | None]
@@ -35,13 +37,28 @@ Answers = dict[Key, Given]
 def answers_by_work(works: Sequence[Work]) -> Mapping[int, Answers]:
     """The answers of some assignments: assignment -> (instrument, item, turn) -> answer."""
     found: dict[int, Answers] = defaultdict(dict)
-    rows = Rating.objects.filter(assignment__in=[work.pk for work in works]).values_list(
+    rows = _ratings(works).values_list(
         "assignment_id", "instrument_id", "item", "turn_number",
         "value", "comment", "revision", "updated_at",
     )  # fmt: skip
-    for assignment, instrument, item, turn, value, comment, revision, at in rows.order_by():
+    for assignment, instrument, item, turn, value, comment, revision, at in rows:
         found[assignment][instrument, item, turn] = Given(value, comment, revision, at)
     return found
+
+
+def values_by_work(works: Sequence[Work]) -> Mapping[int, Answers]:
+    """The same without comments and times, which cost more to read than the values."""
+    found: dict[int, Answers] = defaultdict(dict)
+    rows = _ratings(works).filter(turn_number=None)
+    for assignment, instrument, item, value in rows.values_list(
+        "assignment_id", "instrument_id", "item", "value"
+    ):
+        found[assignment][instrument, item, None] = Given(value)
+    return found
+
+
+def _ratings(works: Sequence[Work]) -> QuerySet[Rating]:
+    return Rating.objects.filter(assignment__in=[work.pk for work in works]).order_by()
 
 
 def cell_of(item: Item, value: str) -> Cell:

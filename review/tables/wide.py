@@ -25,7 +25,7 @@ from review.tables.frame import (
     Work,
     choices,
 )
-from review.tables.reading import MISSING, Answers, Reader, answers_by_work, short
+from review.tables.reading import MISSING, Answers, Reader, short, values_by_work
 
 
 def wide_table(frame: Frame) -> Table:
@@ -54,7 +54,7 @@ def wide_table(frame: Frame) -> Table:
 
     def rows() -> Iterator[Row]:
         for works in frame.works():
-            answers, flags = answers_by_work(works), _flags_by_work(works)
+            answers, flags = values_by_work(works), _flags_by_work(works)
             for work in works:
                 given = answers.get(work.pk, {})
                 yield _wide_row(frame, readers, names, work, given, flags[work.pk])

@@ -74,9 +74,12 @@ class Child:
         return False
 
     def _finish(self) -> None:
+        members = _group(self.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
+        # Their memory and ports are free only when they are gone.
+        proc.wait_gone(members, seconds=5.0)
         self.record.unlink(missing_ok=True)
 
 

@@ -186,3 +186,8 @@ def texts(dialogue: Dialogue) -> list[str]:
     return list(
         Turn.objects.filter(dialogue=dialogue).order_by("number").values_list("text", flat=True)
     )
+
+
+def wait_for_answers(server: "FakeModelServer", wanted: int) -> bool:
+    """Wait until the server has answered so many requests; False after twenty seconds."""
+    return server.wait_until(lambda: server.answered >= wanted, 20.0)

@@ -118,7 +118,7 @@ def test_start_batch_watches_while_a_worker_works(profile_file: Path) -> None:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        server.wait_until(lambda: Batch.objects.exists(), 20.0)
+        server.wait_until(Batch.objects.exists, 20.0)
         assert server.received == 0
         worker = Slice()
         worker.thread.start()

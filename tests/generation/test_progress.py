@@ -1,4 +1,4 @@
-"""How far a batch is: exact figures from known rows, and the same number of queries for any size."""
+"""How far a batch is: exact figures from known rows, by as many queries for any size."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -115,7 +115,9 @@ def test_writing_is_for_coordinators(
     assert not Endpoint.objects.exists()
 
 
-def test_what_is_not_there_is_not_found(coordinator: User, client_of: Clients, batch: Batch) -> None:
+def test_what_is_not_there_is_not_found(
+    coordinator: User, client_of: Clients, batch: Batch
+) -> None:
     person = client_of(coordinator)
     for name, args in (
         ("profile_set_detail", [999]),
@@ -145,11 +147,7 @@ def test_unknown_verb_is_no_address(
 @pytest.mark.parametrize(
     "name", ["profile_sample", "batch_create", "batch_action", "endpoint_list"]
 )
-def test_writing_asks_for_the_token(
-    name: str, batch: Batch, coordinator: User
-) -> None:
+def test_writing_asks_for_the_token(name: str, batch: Batch, coordinator: User) -> None:
     client = Client(enforce_csrf_checks=True)
-    client.force_login(
-        coordinator, backend="allauth.account.auth_backends.AuthenticationBackend"
-    )
+    client.force_login(coordinator, backend="allauth.account.auth_backends.AuthenticationBackend")
     assert client.post(_addresses(batch)[name]).status_code == HTTPStatus.FORBIDDEN

@@ -104,9 +104,7 @@ def test_import_of_too_large_a_file_is_refused(person: Client) -> None:
 
 def test_import_problem_with_a_hostile_name_stays_text(person: Client) -> None:
     text = f"{HEAD},{HOSTILE}\nA1,34,f,control,{ONES},{HOSTILE}\nA1,34,f,control,{ONES},b\n"
-    response = person.post(
-        reverse("generation:profile_import"), _upload(text, f"{HOSTILE}.csv")
-    )
+    response = person.post(reverse("generation:profile_import"), _upload(text, f"{HOSTILE}.csv"))
     assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert b"<img" not in response.content
 

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from generation.models import Arm, Batch, ClientProfile, ProfileSet, Protocol
 from review.cells import cell, clean, guard, text_cell, unguard
-from review.exports import Options, Origin, export_table, export_to, export_zip, snapshot
+from review.exports import Origin, export_table, export_to, export_zip, snapshot
 from review.models import Assignment, Evidence, Flag, Rating, Study
+from review.tables import Options
 from sqpsych_site.models import AuditEntry, User
 from tests.factories import WHEN, assignments_of, make_dialogue, make_instrument, make_study
 

@@ -1,0 +1,274 @@
+"""The page of one batch: live figures in words, and what can be done with the batch."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from generation import actions
+from generation.actions.claims import finish_batches
+from generation.models import Batch, BatchState, DialogueState, Endpoint, EngineEvent
+from sqpsych_site.models import User
+from tests import generation_rows as rows
+
+HTMX = {"HX-Request": "true"}
+HOSTILE = "<script>alert(1)</script>"
+Queries = Callable[[int], Any]
+
+
+@pytest.fixture
+def person(coordinator: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(coordinator)
+
+
+def _busy(batch: Batch) -> Batch:
+    """One dialogue complete, one failed, one under way, the rest waiting."""
+    first, second, third, *_ = batch.dialogues.order_by("pk")
+    rows.speak(first, ["a"] * 6, cached=75)
+    rows.complete(first)
+    rows.speak(second, ["a"] * 2)
+    rows.fail(second, "loops")
+    rows.speak(third, ["a"])
+    rows.run(third)
+    return batch
+
+
+def test_page_tells_progress_in_words_and_figures(person: Client) -> None:
+    batch = _busy(rows.make_batch(4))
+    response = person.get(f"/batches/{batch.pk}/")
+    sentence = response.context["sentence"]
+    assert sentence.startswith("1 complete, 1 failed, 1 in progress, 1 waiting; about ")
+    assert " left (ends near " in sentence
+    tiles = {tile.label: (tile.value, tile.hint) for tile in response.context["tiles"]}
+    assert tiles["Tokens written"] == ("90", "10 a turn")
+    assert tiles["Prompt tokens from cache"] == ("75 %", "of 600 read")
+    assert tiles["Dialogues in flight"] == ("1", "gpu-1 ready")
+    (arm,) = response.context["arms"]
+    assert (arm.arm.label, arm.figures.exchanges, arm.figures.counts.failed) == ("A", 3.0, 1)
+    (failed,) = response.context["failures"]
+    assert (failed.in_words, failed.dialogues, failed.where) == (
+        "Goes round in circles, at every attempt",
+        1,
+        "turn 3",
+    )
+    page = response.content.decode()
+    assert f'href="/dialogues/?batch={batch.pk}&amp;reason=loops"' in page
+    assert "The batch was started with 4 dialogues." in page
+
+
+def test_page_of_a_new_batch_promises_no_time(person: Client) -> None:
+    batch = rows.make_batch(2)
+    response = person.get(f"/batches/{batch.pk}/")
+    assert response.context["sentence"] == "0 complete, 0 failed, 0 in progress, 2 waiting"
+    tiles = {tile.label: tile.value for tile in response.context["tiles"]}
+    assert tiles == {
+        "Turns per minute": "0",
+        "Tokens written": "0",
+        "Prompt tokens from cache": "none",
+        "Dialogues in flight": "0",
+    }
+
+
+def test_page_says_when_the_cache_is_not_reported(person: Client) -> None:
+    batch = rows.make_batch(1)
+    rows.speak(batch.dialogues.get(), ["a"])
+    tiles = {t.label: t.value for t in person.get(f"/batches/{batch.pk}/").context["tiles"]}
+    assert tiles["Prompt tokens from cache"] == "not reported"
+
+
+@pytest.mark.parametrize("size", [3, 9])
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_page_costs_the_same_for_any_number_of_dialogues(
+    size: int, headers: dict[str, str], person: Client, django_assert_num_queries: Queries
+) -> None:
+    batch = _busy(rows.make_batch(size))
+    with django_assert_num_queries(11):
+        person.get(f"/batches/{batch.pk}/", headers=headers)
+
+
+def test_page_says_when_no_server_is_ready(person: Client) -> None:
+    batch = rows.make_batch(1)
+    Endpoint.objects.update(state="starting", state_detail="downloading the model: 40 %.")
+    page = person.get(f"/batches/{batch.pk}/").content.decode()
+    assert (
+        "No model server for smollm2 is ready; dialogues wait."
+        " gpu-1: starting (downloading the model: 40 %)." in page
+    )
+    Endpoint.objects.update(enabled=False)
+    page = person.get(f"/batches/{batch.pk}/").content.decode()
+    assert "No model server for smollm2 is switched on; dialogues wait until one is." in page
+
+
+def test_page_names_no_server_that_is_not_needed(person: Client) -> None:
+    batch = rows.make_batch(1)
+    rows.make_server("other", "gemma", state="unreachable")
+    assert person.get(f"/batches/{batch.pk}/").context["waiting_for"] == []
+    Endpoint.objects.update(state="unreachable")
+    rows.complete(batch.dialogues.get())
+    assert person.get(f"/batches/{batch.pk}/").context["waiting_for"] == []
+
+
+def test_running_page_asks_again_for_its_parts(person: Client) -> None:
+    batch = rows.make_batch(1)
+    page = person.get(f"/batches/{batch.pk}/").content.decode()
+    assert 'hx-get="?seen=running-False" hx-trigger="every 3s" hx-swap="none"' in page
+    again = person.get(f"/batches/{batch.pk}/?seen=running-False", headers=HTMX)
+    assert again.status_code == HTTPStatus.OK
+    parts = again.content.decode()
+    assert "<html" not in parts
+    for part in (
+        *("progress", "tiles", "arms", "speed", "speed-table", "failures", "log", "dialogues"),
+    ):
+        assert f'id="batch-{part}"' in parts
+    assert parts.count('hx-swap-oob="true"') == 8
+    assert 'id="batch-head"' not in parts
+
+
+def test_heading_is_renewed_when_it_changes(person: Client) -> None:
+    batch = rows.make_batch(2)
+    rows.fail(batch.dialogues.order_by("pk")[0])
+    url = f"/batches/{batch.pk}/?seen=running-False"
+    parts = person.get(url, headers=HTMX).content.decode()
+    assert '<div id="batch-head" hx-swap-oob="true">' in parts
+    assert "Retry failed" in parts
+
+
+@pytest.mark.parametrize("end", ["finish", "cancel"])
+def test_page_stops_asking_when_the_batch_is_over(end: str, person: Client) -> None:
+    batch = rows.make_batch(1)
+    if end == "finish":
+        rows.complete(batch.dialogues.get())
+        finish_batches([batch.pk])
+    else:
+        actions.cancel_batch(batch=batch, by=None)
+    response = person.get(f"/batches/{batch.pk}/?seen=running-False", headers=HTMX)
+    assert response.status_code == 286
+    state = "finished" if end == "finish" else "cancelled"
+    assert response["HX-Trigger"] == f'{{"say": "The batch is {state}."}}'
+    page = person.get(f"/batches/{batch.pk}/").content.decode()
+    assert "hx-trigger" not in page
+
+
+def test_paused_page_asks_less_often(person: Client) -> None:
+    batch = rows.make_batch(1)
+    actions.pause_batch(batch=batch, by=None, reason="too many failures")
+    page = person.get(f"/batches/{batch.pk}/").content.decode()
+    assert 'hx-trigger="every 15s"' in page
+    assert "too many failures" in page
+
+
+def test_page_keeps_its_filter_while_it_asks_again(person: Client) -> None:
+    batch = _busy(rows.make_batch(4))
+    response = person.get(f"/batches/{batch.pk}/?state=failed")
+    assert [each.state for each in response.context["page"].rows] == [DialogueState.FAILED]
+    assert 'hx-get="?state=failed&amp;seen=running-True"' in response.content.decode()
+
+
+def test_finished_page_shows_the_mean_speed(person: Client) -> None:
+    batch = rows.make_batch(1)
+    rows.speak(batch.dialogues.get(), ["a"] * 40, at=timezone.now() - timedelta(hours=3))
+    rows.complete(batch.dialogues.get())
+    finish_batches([batch.pk])
+    tile = person.get(f"/batches/{batch.pk}/").context["tiles"][0]
+    assert (tile.value, tile.hint) == ("4.0", "40 turns in 10 min")
+
+
+def test_log_shows_the_newest_decisions(person: Client) -> None:
+    batch, other = rows.make_batch(1), rows.make_batch(1, "other")
+    EngineEvent.objects.create(batch=None, message="Everything waits.")
+    EngineEvent.objects.bulk_create(
+        EngineEvent(batch=batch, message=f"decision {n}") for n in range(20)
+    )
+    log = [event.message for event in person.get(f"/batches/{batch.pk}/").context["log"]]
+    assert log == [f"decision {n}" for n in range(19, 7, -1)]
+    log = [event.message for event in person.get(f"/batches/{other.pk}/").context["log"]]
+    assert log == ["Everything waits.", "The batch was started with 1 dialogues."]
+
+
+def test_imported_batch_has_a_page_without_engine(person: Client, coordinator: User) -> None:
+    text = "dialogue_id,turn,role,text\nx1,1,therapist,Hello.\nx1,2,client,Um.\n"
+    batch = actions.import_dialogues(
+        name="from outside",
+        filename="d.csv",
+        content=text.encode(),
+        file_format="turns",
+        by=coordinator,
+    )
+    response = person.get(f"/batches/{batch.pk}/")
+    assert response.context["sentence"] == "1 complete, 0 failed, 0 in progress, 0 waiting"
+    page = response.content.decode()
+    assert "1 dialogue, imported " in page
+    assert "Turns per minute" not in page
+    assert "Duplicate" not in page
+
+
+def test_batch_with_a_hostile_name_stays_text(person: Client) -> None:
+    batch = rows.make_batch(1, HOSTILE)
+    for url in ("/batches/", f"/batches/{batch.pk}/", f"/batches/{batch.pk}/cancel/"):
+        page = person.get(url).content.decode()
+        assert HOSTILE not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_researcher_sees_but_cannot_act(
+    researcher: User, client_of: Callable[[User], Client]
+) -> None:
+    batch = _busy(rows.make_batch(4))
+    page = client_of(researcher).get(f"/batches/{batch.pk}/").content.decode()
+    for word in ("Pause", "Retry failed", "Duplicate", "/profiles/", "/endpoints/"):
+        assert word not in page
+
+
+# -- what can be done ----------------------------------------------------------------------
+
+
+def _act(person: Client, batch: Batch, verb: str) -> Any:
+    return person.post(reverse("generation:batch_action", args=[batch.pk, verb]), follow=True)
+
+
+def test_pause_and_resume(person: Client) -> None:
+    batch = rows.make_batch(1)
+    response = _act(person, batch, "pause")
+    assert response.redirect_chain == [(f"/batches/{batch.pk}/", HTTPStatus.SEE_OTHER)]
+    assert "The batch is paused." in response.content.decode()
+    batch.refresh_from_db()
+    assert batch.state == BatchState.PAUSED
+    assert "The batch goes on." in _act(person, batch, "resume").content.decode()
+    batch.refresh_from_db()
+    assert batch.state == BatchState.RUNNING
+
+
+def test_cancel_gives_up_what_is_open(person: Client) -> None:
+    batch = _busy(rows.make_batch(4))
+    page = _act(person, batch, "cancel").content.decode()
+    assert "The batch is cancelled; 2 dialogues given up." in page
+    assert batch.dialogues.filter(state=DialogueState.CANCELLED).count() == 2
+
+
+def test_retry_lets_failed_dialogues_wait_again(person: Client) -> None:
+    batch = _busy(rows.make_batch(4))
+    assert "1 dialogue tried again." in _act(person, batch, "retry").content.decode()
+    assert not batch.dialogues.filter(state=DialogueState.FAILED).exists()
+
+
+def test_act_twice_says_why_not(person: Client) -> None:
+    batch = rows.make_batch(1)
+    _act(person, batch, "pause")
+    page = _act(person, batch, "pause").content.decode()
+    assert "Problem:</strong> The batch “pilot” is not running" in page
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry"])
+def test_asking_before_changes_nothing(verb: str, person: Client) -> None:
+    batch = rows.make_batch(1)
+    response = person.get(reverse("generation:batch_action", args=[batch.pk, verb]))
+    page = response.content.decode()
+    assert f'action="/batches/{batch.pk}/{verb}/"' in page
+    assert "pilot" in response.context["title"]
+    batch.refresh_from_db()
+    assert batch.state == BatchState.RUNNING

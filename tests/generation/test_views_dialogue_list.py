@@ -1,0 +1,145 @@
+"""The list of dialogues: filtered, and paged by value so that it stays fast."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from generation.models import Dialogue, Origin
+from sqpsych_site.models import User
+from tests import generation_rows as rows
+from tests.factories import make_dialogue
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror="x()"><a hx-get="/theft">'
+Queries = Callable[[int], Any]
+
+
+@pytest.fixture
+def person(coordinator: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(coordinator)
+
+
+def _listed(person: Client, **query: Any) -> list[Dialogue]:
+    page = person.get(reverse("generation:dialogue_list"), query).context["page"]
+    return list(page.rows)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_list_costs_the_same_for_any_number_of_dialogues(
+    size: int, person: Client, django_assert_num_queries: Queries
+) -> None:
+    batch = rows.make_batch(size)
+    for dialogue in batch.dialogues.all():
+        rows.notice(dialogue, "risk_cue", 2)
+        rows.notice(dialogue, "loops", 3)
+    with django_assert_num_queries(4):
+        response = person.get(reverse("generation:dialogue_list"))
+    found = response.context["page"].rows
+    assert [each.pk for each in found] == sorted(
+        batch.dialogues.values_list("pk", flat=True), reverse=True
+    )
+    assert {each.noticed for each in found} == {2}
+
+
+def test_list_filters(person: Client) -> None:
+    one, two = rows.make_batch(2, "one"), rows.make_batch(1, "two")
+    first, second = one.dialogues.order_by("pk")
+    third = two.dialogues.get()
+    imported = make_dialogue()
+    rows.fail(first, "loops")
+    rows.fail(third, "empty")
+    rows.notice(second, "risk_cue", 1)
+    rows.notice(second, "risk_cue", 3)
+    assert _listed(person, state="failed") == [third, first]
+    assert _listed(person, batch=one.pk) == [second, first]
+    assert _listed(person, batch=one.pk, state="failed") == [first]
+    assert _listed(person, origin=Origin.IMPORTED) == [imported]
+    assert _listed(person, finding="risk_cue") == [second]
+    assert _listed(person, reason="empty") == [third]
+    assert _listed(person, reason="empty", batch=one.pk) == []
+    assert _listed(person) == [imported, third, second, first]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("state=x", "state=%00", "batch=999", "batch=x", "origin=x", "finding=x"),
+        *("older=x", "newer=-1", "older=" + "9" * 40),
+    ],
+)
+def test_list_passes_over_what_makes_no_sense(query: str, person: Client) -> None:
+    dialogue = make_dialogue()
+    response = person.get(f"{reverse('generation:dialogue_list')}?{query}")
+    assert response.status_code == HTTPStatus.OK
+    assert list(response.context["page"].rows) == [dialogue]
+
+
+def test_list_pages_older_and_newer(person: Client) -> None:
+    made = Dialogue.objects.bulk_create(Dialogue(origin=Origin.DEMO) for _ in range(120))
+    newest_first = [each.pk for each in reversed(made)]
+    url = reverse("generation:dialogue_list")
+    pages, at = [], "?origin=demo"
+    while at:
+        page = person.get(url + at).context["page"]
+        pages.append(page)
+        at = page.older_url
+    assert [[each.pk for each in page.rows] for page in pages] == [
+        newest_first[:50],
+        newest_first[50:100],
+        newest_first[100:],
+    ]
+    assert pages[0].newer_url is None
+    assert pages[1].older_url == f"?origin=demo&older={newest_first[99]}"
+    back = person.get(url + pages[2].newer_url).context["page"]
+    assert list(back.rows) == list(pages[1].rows)
+    first = person.get(url + back.newer_url).context["page"]
+    assert list(first.rows) == list(pages[0].rows)
+    assert first.newer_url is None
+
+
+def test_list_past_its_end_offers_the_way_back(person: Client) -> None:
+    dialogue = make_dialogue()
+    page = person.get(reverse("generation:dialogue_list"), {"older": dialogue.pk}).context["page"]
+    assert (list(page.rows), page.newer_url, page.older_url) == ([], "?", None)
+
+
+def test_list_with_few_newer_shows_a_full_first_page(person: Client) -> None:
+    made = Dialogue.objects.bulk_create(Dialogue() for _ in range(60))
+    page = person.get(reverse("generation:dialogue_list"), {"newer": made[-3].pk}).context["page"]
+    assert len(page.rows) == 50
+    assert page.rows[0].pk == made[-1].pk
+
+
+def test_list_reads_by_index_whatever_its_size(db: None) -> None:
+    """There are indexes that give the unfiltered page and a batch's page in their order."""
+    batch = rows.make_batch(1)
+    with connection.cursor() as cursor:
+        for way in ("seqscan", "bitmapscan", "sort"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        for query in (
+            Dialogue.objects.order_by("-pk")[:51],
+            Dialogue.objects.filter(pk__lt=10**6).order_by("-pk")[:51],
+            Dialogue.objects.filter(batch=batch).order_by("-pk")[:26],
+        ):
+            plan = query.explain()
+            assert "Index" in plan
+            assert "Sort" not in plan
+
+
+def test_empty_list_says_what_to_do(person: Client) -> None:
+    page = person.get(reverse("generation:dialogue_list")).content.decode()
+    assert "No dialogues yet" in page
+    assert f'href="{reverse("generation:batch_create")}"' in page
+    page = person.get(reverse("generation:dialogue_list"), {"state": "failed"}).content.decode()
+    assert "No dialogue fits" in page
+
+
+def test_list_tells_the_reason_it_is_filtered_by(person: Client) -> None:
+    page = person.get(reverse("generation:dialogue_list"), {"reason": "loops"}).content.decode()
+    assert "Only those that failed for this reason: Goes round in circles" in page
+    hostile = person.get(reverse("generation:dialogue_list"), {"reason": HOSTILE[:60]})
+    assert b"<script>alert" not in hostile.content

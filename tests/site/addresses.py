@@ -1,0 +1,261 @@
+"""Every address with what each role gets there. A new page is one more line in ``TABLE``.
+
+The four statuses stand for rater, coordinator, researcher and administrator; one alone stands for
+all four. ``post`` is what ``data`` (or an empty form) gets. Whoever is not signed in is sent to
+the login page, but for the addresses marked ``public``.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from generation.profiles import sample_profiles, write_profiles
+from generation.questionnaires import builtin_definitions
+from tests.site.scene import EXPERT, ITEM, NOWHERE, ROLES, Scene
+
+RATERS = "200 403 403 403"
+STAFF = "403 200 200 200"
+MANAGERS = "403 200 403 200"
+MANAGE = "403 303 403 303"
+ADMINISTRATORS = "403 403 403 200"
+ADMINISTER = "403 403 403 303"
+
+
+def nothing(_: Scene) -> list[Any]:
+    return []
+
+
+def no_fields(_: Scene) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Address:
+    """What an address answers; ``args`` makes its path, ``missing`` one that leads nowhere."""
+
+    get: str
+    post: str
+    args: Callable[[Scene], list[Any]] = nothing
+    data: Callable[[Scene], dict[str, Any]] = no_fields
+    missing: tuple[Any, ...] = ()
+    public: bool = False
+    rests: str = field(default="", metadata={"of": "why a GET may write"})
+
+    def status(self, method: str, role: str) -> int:
+        """The status that ``role`` gets for ``method`` ("get" or "post")."""
+        statuses = [int(one) for one in getattr(self, method).split()]
+        return statuses[0] if len(statuses) == 1 else statuses[ROLES.index(role)]  # type: ignore[arg-type]
+
+    def roles(self, method: str = "get", status: int = 200) -> list[str]:
+        """The roles that get ``status``."""
+        return [role for role in ROLES if self.status(method, role) == status]
+
+
+def _profile_file(_: Scene) -> dict[str, Any]:
+    definitions = {key: builtin_definitions()[key] for key in ("phq9", "gad7")}
+    records = sample_profiles(2, seed=7, definitions=definitions)
+    text = write_profiles(records, definitions)
+    content = text if isinstance(text, bytes) else text.encode()
+    return {"name": "a new set", "file": SimpleUploadedFile("clients.csv", content)}
+
+
+def _batch(scene: Scene) -> dict[str, Any]:
+    return {
+        "name": "a new batch",
+        "profile_set": scene.profile_set.pk,
+        "protocol": "sqpsych",
+        "model": scene.endpoint.model,
+        "per_profile": 1,
+        "seed": 1,
+    }
+
+
+def _study(scene: Scene) -> dict[str, Any]:
+    return {
+        "name": "a new study",
+        "dialogues": str(scene.batch.pk),
+        "instruments": [EXPERT, "safety"],
+        "raters": [scene.rater.username],
+        "overlap": 1,
+        "seed": 1,
+    }
+
+
+def _flag(_: Scene) -> dict[str, Any]:
+    return {
+        "uid": "00000000-0000-4000-8000-00000000f1a6",
+        "category": "medication",
+        "severity": "concern",
+        "turn": 1,
+        "note": "a note",
+    }
+
+
+def _server(_: Scene) -> dict[str, Any]:
+    return {
+        "name": "gpu-1",
+        "base_url": "http://127.0.0.1:8009/v1",
+        "model": "some-model",
+        "max_concurrency": 4,
+    }
+
+
+def mine(scene: Scene) -> list[Any]:
+    """The rater's own assignment."""
+    return [scene.assignment.uid]
+
+
+def study(scene: Scene) -> list[Any]:
+    return [scene.study.pk]
+
+
+def person(scene: Scene) -> list[Any]:
+    return [scene.colleague.pk]
+
+
+EXPORT = "each export leaves its audit row"
+
+TABLE: dict[str, Address] = {
+    # -- of no app
+    "home": Address("302 200 200 200", "405"),
+    "healthz": Address("200", "405", public=True),
+    "readyz": Address("503", "405", public=True),
+    "theme": Address("405", "302", data=lambda _: {"theme": "dark"}, public=True),
+    "favicon": Address("302", "405", public=True),
+    "people": Address(
+        ADMINISTRATORS, ADMINISTRATORS, data=lambda _: {"username": "newcomer", "role": "rater"}
+    ),
+    "person": Address(ADMINISTRATORS, "405", person, missing=(0,)),
+    "person_role": Address(
+        "405", ADMINISTER, person, lambda _: {"role": "researcher"}, missing=(0,)
+    ),
+    "person_active": Address("405", ADMINISTER, person, lambda _: {"active": "no"}, missing=(0,)),
+    "person_password": Address("405", ADMINISTRATORS, person, missing=(0,)),
+    # -- accounts, by allauth
+    "account_login": Address("302", "302", public=True),
+    "account_logout": Address("200", "302"),
+    "account_inactive": Address("200", "405", public=True),
+    "account_signup": Address("302", "302", public=True),
+    "account_reauthenticate": Address("200", "200"),
+    "account_email": Address("200", "302"),
+    "account_email_verification_sent": Address("200", "405", public=True),
+    "account_change_password": Address("200", "200"),
+    "account_set_password": Address("302", "302"),
+    "account_reset_password": Address("200", "200", public=True),
+    "account_confirm_login_code": Address("302", "302", public=True),
+    "account_confirm_email": Address("200", "404", lambda _: ["no-such-key"], public=True),
+    "account_reset_password_from_key_done": Address("200", "405", public=True),
+    "account_reset_password_from_key": Address(
+        "200", "200", lambda _: ["1", "no-key"], public=True
+    ),
+    "account_reset_password_done": Address("200", "405", public=True),
+    "mfa_index": Address("200", "405"),
+    "mfa_authenticate": Address("302", "302", public=True),
+    "mfa_reauthenticate": Address("302", "302"),
+    "mfa_activate_totp": Address("302", "302"),
+    "mfa_deactivate_totp": Address("404", "404"),
+    "mfa_view_recovery_codes": Address("404", "405"),
+    "mfa_generate_recovery_codes": Address("302", "302"),
+    "mfa_download_recovery_codes": Address("404", "404"),
+    # -- generation
+    "generation:profile_list": Address(MANAGERS, "405"),
+    "generation:profile_import": Address(MANAGERS, MANAGE, data=_profile_file),
+    "generation:profile_example": Address(MANAGERS, "405"),
+    "generation:profile_sample": Address(
+        MANAGERS, MANAGE, data=lambda _: {"name": "sampled", "count": 2, "seed": 1}
+    ),
+    "generation:profile_set_detail": Address(
+        MANAGERS, "405", lambda s: [s.profile_set.pk], missing=(0,)
+    ),
+    "generation:profile_detail": Address(
+        MANAGERS,
+        "405",
+        lambda s: [s.profile_set.pk, s.profile.profile_id],
+        missing=(0, "hiddenprofile"),
+    ),
+    "generation:batch_list": Address(STAFF, "405"),
+    "generation:batch_create": Address(MANAGERS, MANAGE, data=_batch),
+    "generation:batch_detail": Address(STAFF, "405", lambda s: [s.batch.pk], missing=(0,)),
+    "generation:batch_action": Address(
+        MANAGERS, MANAGE, lambda s: [s.batch.pk, "pause"], missing=(0, "pause")
+    ),
+    "generation:dialogue_list": Address(STAFF, "405"),
+    "generation:dialogue_detail": Address(
+        STAFF, "405", lambda s: [s.dialogue.uid], missing=(NOWHERE,)
+    ),
+    "generation:endpoint_list": Address(MANAGERS, MANAGE, data=_server),
+    "generation:endpoint_switch": Address(
+        "405", MANAGE, lambda s: [s.endpoint.pk, "disable"], missing=(0, "disable")
+    ),
+    # -- review: the rater
+    "review:queue": Address(RATERS, "405"),
+    "review:rate": Address(
+        RATERS,
+        "302 403 403 403",
+        mine,
+        missing=(NOWHERE,),
+        rests="the time a rater first saw a dialogue is part of the record",
+    ),
+    "review:answer": Address(
+        "405",
+        RATERS,
+        mine,
+        lambda _: {"instrument": EXPERT, "item": ITEM, "value": "2"},
+        missing=(NOWHERE,),
+    ),
+    "review:comment": Address(
+        "405", "302 403 403 403", mine, lambda _: {"comment": "some words"}, missing=(NOWHERE,)
+    ),
+    "review:flag": Address("405", "302 403 403 403", mine, _flag, missing=(NOWHERE,)),
+    "review:withdraw_flag": Address(
+        "405",
+        "302 403 403 403",
+        lambda s: [s.assignment.uid, s.flag.uid],
+        missing=(NOWHERE, NOWHERE),
+    ),
+    "review:leave": Address(
+        RATERS, "302 403 403 403", mine, lambda _: {"reason": "other"}, missing=(NOWHERE,)
+    ),
+    "review:reopen": Address("405", "302 403 403 403", mine, missing=(NOWHERE,)),
+    "review:previous": Address("302 403 403 403", "405", mine, missing=(NOWHERE,)),
+    # -- review: the study
+    "review:study_list": Address(STAFF, "405"),
+    "review:study_create": Address(MANAGERS, MANAGE, data=_study),
+    "review:study_detail": Address(STAFF, "405", study, missing=(0,)),
+    "review:study_export": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
+    "review:study_key": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
+    "review:study_file": Address(
+        STAFF,
+        "405",
+        lambda s: [s.study.pk, "ratings_long"],
+        missing=(0, "ratings_long"),
+        rests=EXPORT,
+    ),
+    "review:flag_seen": Address(
+        "405", MANAGE, lambda s: [s.study.pk, s.foreign_flag.uid], missing=(0, NOWHERE)
+    ),
+    "review:study_change": Address(
+        MANAGERS, MANAGE, lambda s: [s.study.pk, "pause"], missing=(0, "pause")
+    ),
+}
+
+
+def url_names() -> Iterator[str]:
+    """The names of all addresses in the URLconf, with their namespace."""
+    yield from _names(get_resolver(), "")
+
+
+def _names(resolver: URLResolver, space: str) -> Iterator[str]:
+    for one in resolver.url_patterns:
+        if isinstance(one, URLResolver):
+            yield from _names(one, f"{space}{one.namespace}:" if one.namespace else space)
+        elif isinstance(one, URLPattern):
+            yield f"{space}{one.name}"
+
+
+def path_of(name: str, scene: Scene) -> str:
+    """The path of an address for the scene's rows."""
+    return reverse(name, args=TABLE[name].args(scene))
