@@ -122,7 +122,8 @@ def _read_turns(name: str, text: str) -> list[CorpusDialogue]:
 
 
 def _csv_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    csv.field_size_limit(MAX_BYTES)
+    # The limit is the whole process's: other readers keep theirs.
+    usual = csv.field_size_limit(MAX_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     row = 1
     try:
@@ -143,6 +144,8 @@ def _csv_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         raise CorpusError(
             f"{name}, row {row}: is not proper CSV; a quotation mark may be missing."
         ) from None
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _in_order(name: str, key: str, turns: dict[int, CorpusTurn]) -> tuple[CorpusTurn, ...]:

@@ -1,19 +1,31 @@
 """What the rating page sends, checked and turned into values; nothing is decided here."""
 
 from collections.abc import Iterable, Mapping
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django import forms
 from django.http import QueryDict
 
 from review import items
-from review.actions import Answer, FlagInput, Missing, Place, Refused, Spent
+from review.actions import Answer, FlagInput, Missing, Place, Refused, Spent, Way
 from review.form_view import FormView, form_view, turn_count
 from review.instruments import FlagForm
 from review.models import Assignment, Instrument
 
 
-class AnswerForm(forms.Form):
+class SpentForm(forms.Form):
+    """Seconds at the page since the last save, as the page's script counted them."""
+
+    active = forms.IntegerField(min_value=0, required=False)
+    paused = forms.IntegerField(min_value=0, required=False)
+
+    def spent(self) -> Spent:
+        """The seconds; a count that makes no sense is no reason to refuse an answer."""
+        given = self.cleaned_data if self.is_valid() else {}
+        return Spent(given.get("active") or 0, given.get("paused") or 0)
+
+
+class AnswerForm(SpentForm):
     """One answer or comment, as the page sends it when it is given."""
 
     instrument = forms.CharField(max_length=60)
@@ -23,8 +35,6 @@ class AnswerForm(forms.Form):
     turn = forms.IntegerField(min_value=1, required=False)
     base = forms.IntegerField(min_value=0, required=False)
     key = forms.UUIDField(required=False)
-    active = forms.IntegerField(min_value=0, required=False)
-    paused = forms.IntegerField(min_value=0, required=False)
 
     def answer(self) -> Answer:
         """The checked answer; fields that were not sent stay ``None``."""
@@ -37,14 +47,15 @@ class AnswerForm(forms.Form):
             turn=given["turn"],
             base=given["base"],
             key=given["key"],
-            spent=Spent(given["active"] or 0, given["paused"] or 0),
+            spent=self.spent(),
         )
 
 
 def whole_form(data: QueryDict, view: FormView) -> list[Answer]:
     """The answers of a whole form that differ from what is stored.
 
-    A group of radios or boxes that is absent was not answered; that clears nothing.
+    A group of radios or boxes that is absent was not answered; that clears nothing. The form also
+    tells which revision of each answer it showed, so that an old page overwrites nothing newer.
     """
     answers = []
     for item in view.items:
@@ -60,6 +71,7 @@ def whole_form(data: QueryDict, view: FormView) -> list[Answer]:
             turn=item.turn,
             value=value if value not in (None, item.value) else None,
             comment=comment if comment not in (None, item.comment) else None,
+            base=int(base) if (base := data.get(f"{item.name}:base", "")).isdecimal() else None,
         )
         if changed.value is not None or changed.comment is not None:
             answers.append(changed)
@@ -98,6 +110,42 @@ class FlagFields(forms.Form):
             details=details,
             note=given["note"],
         )
+
+
+class EvidenceFields(forms.Form):
+    """A turn or passage attached to an item, as the page sends it.
+
+    With scripts the page names form and item; without, one menu gives both as ``form:item``.
+    """
+
+    uid = forms.UUIDField(required=False)
+    at = forms.CharField(max_length=121)
+    turn = forms.IntegerField(min_value=1)
+    start = forms.IntegerField(min_value=0, required=False)
+    end = forms.IntegerField(min_value=1, required=False)
+
+    def place(self) -> Place:
+        """Where in the dialogue."""
+        given = self.cleaned_data
+        return Place(given["turn"], given["start"], given["end"])
+
+    def item(self) -> tuple[str, str]:
+        """Form and item."""
+        form, _, item = self.cleaned_data["at"].partition(":")
+        return form, item
+
+    def mark(self) -> UUID:
+        """The id the page chose, or a new one."""
+        return self.cleaned_data["uid"] or uuid4()
+
+
+class StepForm(forms.Form):
+    """Undo or redo, under the key of the request."""
+
+    way = forms.TypedChoiceField(
+        choices=[(0, "undo"), (1, "redo")], coerce=lambda value: Way(int(value))
+    )
+    key = forms.UUIDField(required=False)
 
 
 def sentence_of(form: forms.Form) -> str:

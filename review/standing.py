@@ -30,11 +30,15 @@ class Count:
 
 @dataclass(frozen=True)
 class Standing:
-    """``open`` counts required answers still lacking; ``hidden`` holds ids of items not asked."""
+    """``open`` counts required answers still lacking; ``hidden`` holds ids of items not asked.
+
+    ``conditional`` tells whether any item depends on another answer at all.
+    """
 
     open: int
     counts: tuple[Count, ...]
     hidden: frozenset[str]
+    conditional: bool = False
 
     def count(self, section: str) -> Count:
         """The count of one section; KeyError if there is none."""
@@ -51,6 +55,7 @@ def standing(given: Iterable[Given], turns: int = 0) -> Standing:
     still_open = 0
     counts: list[Count] = []
     hidden: set[str] = set()
+    conditional = False
     for one in given:
         form, values = one.form, one.values
         asked = {item.key for item in form.visible_items(values)}
@@ -66,7 +71,8 @@ def standing(given: Iterable[Given], turns: int = 0) -> Standing:
                 lacking, away = _turn(one, turn)
                 still_open += lacking
                 hidden |= away
-    return Standing(still_open, tuple(counts), frozenset(hidden))
+        conditional = conditional or any(item.show_if for item in form.items)
+    return Standing(still_open, tuple(counts), frozenset(hidden), conditional)
 
 
 def _turn(given: Given, turn: int) -> tuple[int, set[str]]:

@@ -11,7 +11,7 @@ from generation.models import Turn
 from review import instruments
 from review.actions.errors import Refused
 from review.actions.rating import check_open, definition_of, instruments_of, known_item, locked
-from review.models import Assignment, Evidence, Flag
+from review.models import Assignment, AssignmentState, Evidence, Flag
 from sqpsych_site.models import User
 
 MAX_NOTE = 10_000
@@ -35,6 +35,14 @@ class FlagInput:
     place: Place = Place()
     details: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+
+
+def _opened(assignment: Assignment) -> None:
+    """A marked dialogue counts as opened, however the mark was sent."""
+    if assignment.opened_at is None:
+        Assignment.objects.filter(pk=assignment.pk).update(
+            opened_at=timezone.now(), state=AssignmentState.STARTED
+        )
 
 
 def _check_place(assignment: Assignment, place: Place) -> None:
@@ -92,17 +100,22 @@ def raise_flag(*, uid: UUID, by: User, flag_uid: UUID, flag: FlagInput) -> Flag:
     row.note = flag.note
     row.withdrawn_at = None
     row.save()
+    _opened(assignment)
     return row
 
 
 @transaction.atomic
-def withdraw_flag(*, uid: UUID, by: User, flag_uid: UUID) -> None:
+def withdraw_flag(*, uid: UUID, by: User, flag_uid: UUID) -> Flag:
     """Take a flag back; its row and history stay."""
     assignment = locked(uid, by)
     check_open(assignment)
-    Flag.objects.filter(uid=flag_uid, assignment=assignment, withdrawn_at=None).update(
-        withdrawn_at=timezone.now()
-    )
+    flag = Flag.objects.filter(uid=flag_uid, assignment=assignment).first()
+    if flag is None:
+        raise Refused("unknown_mark", "There is no such flag here.", status=404)
+    if flag.withdrawn_at is None:
+        flag.withdrawn_at = timezone.now()
+        flag.save(update_fields=["withdrawn_at", "updated_at"])
+    return flag
 
 
 @transaction.atomic
@@ -115,7 +128,8 @@ def add_evidence(
     row = {entry.key: entry for entry in instruments_of(assignment)}.get(instrument)
     if row is None:
         raise Refused("unknown_item", "This study has no such form.")
-    known_item(row, item)
+    if known_item(row, item).level != "dialogue":
+        raise Refused("bad_place", "An item about a turn takes no further evidence.")
     if place.turn is None:
         raise Refused("bad_place", "Evidence needs a turn.")
     _check_place(assignment, place)
@@ -132,14 +146,26 @@ def add_evidence(
     )
     if evidence.assignment_id != assignment.pk:
         raise Refused("not_yours", "This mark belongs to another rating.", status=404)
+    if evidence.withdrawn_at is not None:
+        evidence.withdrawn_at = None
+        evidence.save(update_fields=["withdrawn_at"])
+    _opened(assignment)
     return evidence
 
 
 @transaction.atomic
-def withdraw_evidence(*, uid: UUID, by: User, evidence_uid: UUID) -> None:
+def withdraw_evidence(*, uid: UUID, by: User, evidence_uid: UUID) -> Evidence:
     """Take a mark back; its row and history stay."""
     assignment = locked(uid, by)
     check_open(assignment)
-    Evidence.objects.filter(uid=evidence_uid, assignment=assignment, withdrawn_at=None).update(
-        withdrawn_at=timezone.now()
+    evidence = (
+        Evidence.objects.filter(uid=evidence_uid, assignment=assignment)
+        .select_related("instrument")
+        .first()
     )
+    if evidence is None:
+        raise Refused("unknown_mark", "There is no such mark here.", status=404)
+    if evidence.withdrawn_at is None:
+        evidence.withdrawn_at = timezone.now()
+        evidence.save(update_fields=["withdrawn_at"])
+    return evidence

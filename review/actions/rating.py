@@ -4,18 +4,29 @@ Every function takes the assignment's row lock first, so two windows or a replay
 dealt with one after the other, and checks what the instrument allows before anything is written.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from review import instruments
 from review.actions.errors import Conflict, Refused
-from review.models import Assignment, AssignmentState, Instrument, StudyInstrument, StudyState
+from review.models import (
+    Assignment,
+    AssignmentState,
+    Instrument,
+    StudyInstrument,
+    StudyState,
+)
+from review.permissions import UNREAD
 from sqpsych_site.models import User
 
 MAX_REASON = 10_000
+# One save can account for at most an hour at the page; more is a clock gone wrong.
+MAX_SECONDS = 3600
 # Instruments of studies that have begun; they never change after that.
 _FROZEN: dict[int, tuple[Instrument, ...]] = {}
 
@@ -51,17 +62,6 @@ def instruments_of(assignment: Assignment) -> list[Instrument]:
     Raters see an assignment only once its study has begun, and then its instruments are fixed.
     """
     return list(study_instruments(assignment.study_id))
-
-
-def answers_by_instrument(assignment: Assignment) -> dict[int, dict[str, str]]:
-    """Instrument id -> item -> stored value; cleared answers are left out."""
-    found: dict[int, dict[str, str]] = {}
-    for instrument_id, item, value in assignment.ratings.filter(turn_number=None).values_list(
-        "instrument_id", "item", "value"
-    ):
-        if value:
-            found.setdefault(instrument_id, {})[item] = value
-    return found
 
 
 def locked(uid: UUID, by: User) -> Assignment:
@@ -116,28 +116,51 @@ class Missing:
     instrument: str
     item: str
     sentence: str
+    turn: int | None = None
 
 
 def missing_items(assignment: Assignment) -> list[Missing]:
     """What must still be answered, marked or flagged before submitting, in the form's order."""
-    answers = answers_by_instrument(assignment)
+    answers: dict[tuple[int, int | None], dict[str, str]] = {}
+    for instrument, item, turn, value in assignment.ratings.exclude(value="").values_list(
+        "instrument_id", "item", "turn_number", "value"
+    ):
+        answers.setdefault((instrument, turn), {})[item] = value
+    marked: dict[int, set[str]] = {}
+    for instrument, item in assignment.evidence.filter(withdrawn_at=None).values_list(
+        "instrument_id", "item"
+    ):
+        marked.setdefault(instrument, set()).add(item)
     flags = assignment.flags.filter(withdrawn_at=None).count()
-    found = []
-    for row in instruments_of(assignment):
-        form, given = definition_of(row), answers.get(row.pk, {})
-        marked = set(
-            assignment.evidence.filter(instrument=row, withdrawn_at=None).values_list(
-                "item", flat=True
-            )
-        )
+    found: list[Missing] = []
+    for row in study_instruments(assignment.study_id):
+        form, given = definition_of(row), answers.get((row.pk, None), {})
         found += [Missing(row.key, key, "needs an answer") for key in form.missing(given)]
         found += [
             Missing(row.key, key, "needs a marked passage as evidence")
-            for key in form.missing_evidence(given, marked)
+            for key in form.missing_evidence(given, marked.get(row.pk, set()))
+            if form.item(key).level == "dialogue"
         ]
         conflict = form.flag_conflict(given, flags)
         if conflict and form.safety:
             found.append(Missing(row.key, form.safety.question, CONFLICTS[conflict]))
+        if any(item.level == "turn" for item in form.items):
+            found += _missing_at_turns(assignment, row, answers)
+    return found
+
+
+def _missing_at_turns(
+    assignment: Assignment,
+    row: Instrument,
+    answers: Mapping[tuple[int, int | None], Mapping[str, str]],
+) -> list[Missing]:
+    form = definition_of(row)
+    numbers = assignment.study_dialogue.dialogue.turns.order_by("number")
+    found = []
+    for turn in numbers.values_list("number", flat=True):
+        given = {**answers.get((row.pk, None), {}), **answers.get((row.pk, turn), {})}
+        for key in form.missing(given, level="turn"):
+            found.append(Missing(row.key, key, "needs an answer", turn))
     return found
 
 
@@ -147,8 +170,22 @@ CONFLICTS = {
 }
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Seconds at the page since the last save that was acknowledged: in use, and paused."""
+
+    active: int = 0
+    paused: int = 0
+
+    def within_reason(self) -> "Spent":
+        """The same, with what no clock that runs right could have counted cut off."""
+        return Spent(
+            min(max(self.active, 0), MAX_SECONDS), min(max(self.paused, 0), 24 * MAX_SECONDS)
+        )
+
+
 @transaction.atomic
-def submit(*, uid: UUID, by: User) -> list[Missing]:
+def submit(*, uid: UUID, by: User, spent: Spent = Spent()) -> list[Missing]:
     """Submit the rating; returns what is missing (then nothing was changed) or an empty list.
 
     Submitting twice is the same as submitting once.
@@ -159,8 +196,12 @@ def submit(*, uid: UUID, by: User) -> list[Missing]:
     check_open(assignment)
     missing = missing_items(assignment)
     if not missing:
+        seconds = spent.within_reason()
         Assignment.objects.filter(pk=assignment.pk).update(
-            state=AssignmentState.SUBMITTED, submitted_at=timezone.now()
+            state=AssignmentState.SUBMITTED,
+            submitted_at=timezone.now(),
+            active_seconds=F("active_seconds") + seconds.active,
+            paused_seconds=F("paused_seconds") + seconds.paused,
         )
     return missing
 
@@ -203,6 +244,8 @@ def next_assignment(*, by: User, after: Assignment | None = None) -> Assignment 
         Assignment.objects.visible_to(by)
         .open()
         .filter(study__state__in=[StudyState.RUNNING, StudyState.CALIBRATION])
+        .select_related("study", "study_dialogue__dialogue")
+        .defer(*UNREAD)
     )
     if after is not None:
         queue = queue.exclude(pk=after.pk)

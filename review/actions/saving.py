@@ -15,6 +15,7 @@ from django.db.models import F
 from review import instruments
 from review.actions.errors import Conflict, Refused
 from review.actions.rating import (
+    Spent,
     check_open,
     check_state,
     definition_of,
@@ -27,8 +28,6 @@ from review.standing import Given, Standing, element, standing
 from sqpsych_site.models import User
 
 MAX_COMMENT = 10_000
-# One save can account for at most an hour at the page; more is a clock gone wrong.
-MAX_SECONDS = 3600
 
 LOCK = """
 SELECT a.id, a.study_id, a.state, s.state, d.turn_count
@@ -60,20 +59,6 @@ SET revision = revision + 1, state = 'started', opened_at = coalesce(opened_at, 
     active_seconds = active_seconds + %(active)s, paused_seconds = paused_seconds + %(paused)s
 WHERE id = %(assignment)s
 """
-
-
-@dataclass(frozen=True)
-class Spent:
-    """Seconds at the page since the last save that was acknowledged: in use, and paused."""
-
-    active: int = 0
-    paused: int = 0
-
-    def within_reason(self) -> "Spent":
-        """The same, with what no clock that runs right could have counted cut off."""
-        return Spent(
-            min(max(self.active, 0), MAX_SECONDS), min(max(self.paused, 0), 24 * MAX_SECONDS)
-        )
 
 
 @dataclass(frozen=True)
@@ -188,7 +173,7 @@ def save_answer(*, uid: UUID, by: User, answer: Answer) -> Saved:
     after = _changed(before, answer)
     if after != before:
         write(sheet, slot, after, answer.spent)
-    return _saved(sheet, row, answer, after)
+    return saved(sheet, row, answer, after)
 
 
 def _changed(before: Stored, answer: Answer) -> Stored:
@@ -230,7 +215,8 @@ def write(sheet: Sheet, slot: Slot, stored: Stored, spent: Spent) -> None:
         )
 
 
-def _saved(sheet: Sheet, row: Instrument, answer: Answer, after: Stored) -> Saved:
+def saved(sheet: Sheet, row: Instrument, answer: Answer, after: Stored) -> Saved:
+    """What the page is told: the answer as stored, and where the rating stands with it."""
     slot: Slot = (row.pk, answer.item, answer.turn)
     now = Sheet(sheet.assignment, sheet.rows, {**sheet.stored, slot: after}, sheet.turns)
     return Saved(answer.element, section_of(row, answer.item), after, now.standing())

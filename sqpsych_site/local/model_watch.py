@@ -5,6 +5,7 @@ is shown on the screen and reported to the application by a short-lived process.
 """
 
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sqpsych_site.local.service import Service
 NAME = "model server"
 LOCAL_ENDPOINT = "local"
 OWN_ENDPOINT = "configured"
+KEY_NAME = "SQPSYCH_VLLM_API_KEY"
 REPORT_AGAIN = 5.0
 
 
@@ -54,10 +56,10 @@ class ModelWatch:
             self.shown = value
             own = bool(self.options.vllm_url)
             extra: dict[str, Any] = {"name": OWN_ENDPOINT if own else LOCAL_ENDPOINT}
-            if own:
-                extra["api_key_name"] = "SQPSYCH_VLLM_API_KEY"
-            else:
+            if not own:
                 extra["context_length"] = CONTEXT_LENGTH
+            elif os.environ.get(KEY_NAME):
+                extra["api_key_name"] = KEY_NAME
             self.to_report.append({**value, **extra})
         self._report()
 

@@ -26,26 +26,24 @@ def main(arguments: list[str]) -> int:
     import django
 
     django.setup()
-    from generation.actions import set_endpoint_state
+    from generation.actions import Refused, set_endpoint_state
 
     known = json.loads(arguments[0])
-    state = known["state"]
-    detail = known["detail"]
-    if STATES[state] == "starting" and detail:
-        detail = f"{state}: {detail}" if not detail.startswith(state) else detail
-    extra: dict[str, object] = {}
-    if known.get("context_length"):
-        extra["context_length"] = known["context_length"]
-    if known.get("api_key_name"):
-        extra["api_key_name"] = known["api_key_name"]
-    set_endpoint_state(
-        name=known["name"],
-        state=STATES[state],
-        detail=detail,
-        base_url=known["url"] or None,
-        model=known["model"] or None,
-        **extra,
-    )
+    name, state, detail = known["name"], known["state"], known["detail"]
+    if STATES[state] == "starting" and detail and not detail.startswith(state):
+        detail = f"{state}: {detail}"
+    extra = {key: known[key] for key in ("context_length", "api_key_name") if known.get(key)}
+    try:
+        set_endpoint_state(
+            name=name,
+            state=STATES[state],
+            detail=detail,
+            base_url=known["url"] or None,
+            model=known["model"] or None,
+            **extra,
+        )
+    except Refused as refusal:
+        set_endpoint_state(name=name, state="unreachable", detail=str(refusal))
     return 0
 
 

@@ -188,6 +188,10 @@ def texts(dialogue: Dialogue) -> list[str]:
     )
 
 
-def wait_for_answers(server: "FakeModelServer", wanted: int) -> bool:
-    """Wait until the server has answered so many requests; False after twenty seconds."""
-    return server.wait_until(lambda: server.answered >= wanted, 20.0)
+def wait_for_answers(server: "FakeModelServer", wanted: int, running: Slice | None = None) -> bool:
+    """Wait until the server has answered so many requests, or the slice has ended by itself.
+
+    False after twenty seconds.
+    """
+    thread = running.thread if running is not None else threading.current_thread()
+    return server.wait_until(lambda: server.answered >= wanted or not thread.is_alive(), 20.0)

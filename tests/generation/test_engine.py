@@ -122,7 +122,7 @@ def test_resumed_dialogue_goes_on_exactly_as_an_unbroken_one() -> None:
                 break
             with slice_under_way() as running:
                 begun = server.answered
-                wait_for_answers(server, begun + 3)
+                wait_for_answers(server, begun + 3, running)
                 running.stop.set()
     assert counts(broken) == {"complete": 2}
     assert_sound(broken)

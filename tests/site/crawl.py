@@ -57,7 +57,6 @@ def visit(client: Client, method: str, path: str, data: Any = None, **options: A
     with writes_noted() as found:
         response = getattr(client, method)(path, data or {}, **options)
         body = b"".join(response.streaming_content) if response.streaming else response.content
-        response.close()
     return Visit(response.status_code, dict(response.headers), body, tuple(found))
 
 

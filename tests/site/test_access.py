@@ -9,6 +9,7 @@ from tests.site.addresses import TABLE, path_of, url_names
 from tests.site.crawl import ANYBODY, Walk
 from tests.site.scene import NOWHERE, ROLES, Scene, signed_in, undone
 
+pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
 OBJECTS = [name for name, address in TABLE.items() if address.missing]
 PRIVATE = [name for name, address in TABLE.items() if not address.public]
