@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from benchmarks.table import Table
 
 IN_FLIGHT = 32
-ROUNDS = 2
-EXCHANGES = 6
+ROUNDS = 1
+EXCHANGES = 4
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def fresh_database() -> Iterator[None]:
 
 
 def in_a_process(work: Callable[..., T], *arguments: object) -> T:
-    """Do the work in a fresh process, as a worker or a command would; its errors are raised here."""
+    """Do the work in a fresh process, as a worker would; its errors are raised here."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(work, *arguments).result()

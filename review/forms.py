@@ -1,31 +1,225 @@
-"""What the rating page sends, checked and turned into values; nothing is decided here."""
+"""What the rating form shows and what it sends: the instrument joined with the rater's answers."""
 
+import json
 from collections.abc import Iterable, Mapping
-from uuid import UUID, uuid4
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from django import forms
 from django.http import QueryDict
 
 from review import items
-from review.actions import Answer, FlagInput, Missing, Place, Refused, Spent, Way
-from review.form_view import FormView, form_view, turn_count
-from review.instruments import FlagForm
-from review.models import Assignment, Instrument
+from review.actions import Answer, FlagInput, Missing, Place, Refused
+from review.actions.rating import definition_of
+from review.instruments import FlagForm, Section
+from review.models import Assignment, Instrument, Rating
 
 
-class SpentForm(forms.Form):
-    """Seconds at the page since the last save, as the page's script counted them."""
+@dataclass(frozen=True)
+class PointView:
+    """One possible answer: stored value, label on the button, what it means."""
 
-    active = forms.IntegerField(min_value=0, required=False)
-    paused = forms.IntegerField(min_value=0, required=False)
+    value: str
+    label: str
+    short: str
+    anchor: str
+    checked: bool
+    is_mark: bool
 
-    def spent(self) -> Spent:
-        """The seconds; a count that makes no sense is no reason to refuse an answer."""
-        given = self.cleaned_data if self.is_valid() else {}
-        return Spent(given.get("active") or 0, given.get("paused") or 0)
+
+@dataclass(frozen=True)
+class ItemView:
+    """One item with its answer so far."""
+
+    form: str
+    key: str
+    number: int
+    type: str
+    label: str
+    definition: str
+    guideline: str
+    example: str
+    points: tuple[PointView, ...]
+    value: str
+    comment: str
+    revision: int
+    required: bool
+    visible: bool
+    problem: str = ""
+
+    @property
+    def id(self) -> str:
+        """The element's id."""
+        return f"{self.form}-{self.key}"
+
+    @property
+    def name(self) -> str:
+        """The field's name in the whole form."""
+        return f"{self.form}:{self.key}"
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer (a comment alone is none)."""
+        return bool(self.value)
 
 
-class AnswerForm(SpentForm):
+@dataclass(frozen=True)
+class SectionView:
+    """Items under one heading, with how many are answered."""
+
+    id: str
+    title: str
+    guideline: str
+    items: tuple[ItemView, ...]
+    flags: FlagForm | None = None
+
+    @property
+    def asked(self) -> int:
+        """Items that are asked after the answers given."""
+        return sum(item.visible for item in self.items)
+
+    @property
+    def answered(self) -> int:
+        """How many of them have an answer."""
+        return sum(item.visible and item.answered for item in self.items)
+
+
+@dataclass(frozen=True)
+class FormView:
+    """The whole form of an assignment."""
+
+    sections: tuple[SectionView, ...]
+    problems: tuple[Missing, ...] = field(default=())
+
+    @property
+    def items(self) -> tuple[ItemView, ...]:
+        """All items in order."""
+        return tuple(item for section in self.sections for item in section.items)
+
+    @property
+    def open(self) -> int:
+        """How many required, visible items lack an answer."""
+        return sum(i.visible and i.required and not i.answered for i in self.items)
+
+    @property
+    def flag_form(self) -> FlagForm | None:
+        """The safety flags this study takes, if any."""
+        return next((section.flags for section in self.sections if section.flags), None)
+
+    @property
+    def flag_questions(self) -> list["FlagQuestion"]:
+        """What a flag asks beyond category and severity."""
+        return [FlagQuestion(item) for item in self.flag_form.questions] if self.flag_form else []
+
+
+SHORT_MARKS = {items.NOT_SURE: "n/s", items.NA: "n/a"}
+
+
+def form_view(
+    rows: Iterable[Instrument],
+    ratings: Iterable[Rating],
+    *,
+    language: str = "en",
+    problems: Iterable[Missing] = (),
+) -> FormView:
+    """Join instruments with the ratings given so far."""
+    given: dict[tuple[int, str], Rating] = {
+        (rating.instrument_id, rating.item): rating
+        for rating in ratings
+        if rating.turn_number is None
+    }
+    told = {(one.instrument, one.item): one.sentence for one in problems}
+    sections = []
+    for row in rows:
+        form = definition_of(row, language)
+        answers = {key: r.value for (pk, key), r in given.items() if pk == row.pk and r.value}
+        shown = {item.key for item in form.visible_items(answers)}
+        for section in form.sections:
+            views = tuple(
+                _item_view(
+                    row.key,
+                    item,
+                    form.number(item.key),
+                    given.get((row.pk, item.key)),
+                    item.key in shown,
+                    told.get((row.key, item.key), ""),
+                )
+                for item in section.items
+                if item.level == "dialogue"
+            )
+            flags = form.safety if _asks_for_flags(form.safety, section) else None
+            sections.append(
+                SectionView(
+                    id=f"{row.key}-{section.key}",
+                    title=str(section.title),
+                    guideline=str(section.guideline or ""),
+                    items=views,
+                    flags=flags,
+                )
+            )
+    return FormView(tuple(sections), tuple(problems))
+
+
+def _asks_for_flags(form: FlagForm | None, section: Section) -> bool:
+    return form is not None and any(item.key == form.question for item in section.items)
+
+
+def _item_view(
+    form: str,
+    item: items.Item,
+    number: int,
+    rating: Rating | None,
+    shown: bool,
+    problem: str,
+) -> ItemView:
+    value = rating.value if rating else ""
+    chosen = item.chosen(value)
+    return ItemView(
+        form=form,
+        key=item.key,
+        number=number,
+        type=item.type,
+        label=str(item.label),
+        definition=str(item.definition or ""),
+        guideline=str(item.guideline or ""),
+        example=str(item.example or ""),
+        points=tuple(
+            PointView(
+                value=point.value,
+                label=str(point.label),
+                short=SHORT_MARKS.get(point.value, str(point.label)),
+                anchor=str(point.anchor or ""),
+                checked=point.value in chosen,
+                is_mark=point.value in SHORT_MARKS,
+            )
+            for point in item.points + item.marks
+        ),
+        value=value,
+        comment=rating.comment if rating else "",
+        revision=rating.revision if rating else 0,
+        required=item.required,
+        visible=shown,
+        problem=problem,
+    )
+
+
+@dataclass(frozen=True)
+class FlagQuestion:
+    """A further question about a flag, and when the page asks it."""
+
+    item: items.Item
+
+    @property
+    def ask_if(self) -> str:
+        """The condition as JSON for the page's script; empty when always asked."""
+        rule = self.item.show_if
+        if rule is None:
+            return ""
+        conditions = [[one.item, list(one.values)] for one in rule.conditions]
+        return json.dumps({"all": bool(rule.all_of), "conditions": conditions})
+
+
+class AnswerForm(forms.Form):
     """One answer or comment, as the page sends it when it is given."""
 
     instrument = forms.CharField(max_length=60)
@@ -47,31 +241,26 @@ class AnswerForm(SpentForm):
             turn=given["turn"],
             base=given["base"],
             key=given["key"],
-            spent=self.spent(),
         )
 
 
 def whole_form(data: QueryDict, view: FormView) -> list[Answer]:
     """The answers of a whole form that differ from what is stored.
 
-    A group of radios or boxes that is absent was not answered; that clears nothing. The form also
-    tells which revision of each answer it showed, so that an old page overwrites nothing newer.
+    A group of radios or boxes that is absent was not answered; that clears nothing.
     """
     answers = []
     for item in view.items:
         value: str | None = None
         if item.name in data:
             values = data.getlist(item.name)
-            several = item.question.type == "multiple"
-            value = items.join_values(values) if several else values[-1]
+            value = items.join_values(values) if item.type == "multiple" else values[-1]
         comment = data.get(f"{item.name}:comment")
         changed = Answer(
-            instrument=item.question.form,
-            item=item.question.key,
-            turn=item.turn,
+            instrument=item.form,
+            item=item.key,
             value=value if value not in (None, item.value) else None,
             comment=comment if comment not in (None, item.comment) else None,
-            base=int(base) if (base := data.get(f"{item.name}:base", "")).isdecimal() else None,
         )
         if changed.value is not None or changed.comment is not None:
             answers.append(changed)
@@ -112,42 +301,6 @@ class FlagFields(forms.Form):
         )
 
 
-class EvidenceFields(forms.Form):
-    """A turn or passage attached to an item, as the page sends it.
-
-    With scripts the page names form and item; without, one menu gives both as ``form:item``.
-    """
-
-    uid = forms.UUIDField(required=False)
-    at = forms.CharField(max_length=121)
-    turn = forms.IntegerField(min_value=1)
-    start = forms.IntegerField(min_value=0, required=False)
-    end = forms.IntegerField(min_value=1, required=False)
-
-    def place(self) -> Place:
-        """Where in the dialogue."""
-        given = self.cleaned_data
-        return Place(given["turn"], given["start"], given["end"])
-
-    def item(self) -> tuple[str, str]:
-        """Form and item."""
-        form, _, item = self.cleaned_data["at"].partition(":")
-        return form, item
-
-    def mark(self) -> UUID:
-        """The id the page chose, or a new one."""
-        return self.cleaned_data["uid"] or uuid4()
-
-
-class StepForm(forms.Form):
-    """Undo or redo, under the key of the request."""
-
-    way = forms.TypedChoiceField(
-        choices=[(0, "undo"), (1, "redo")], coerce=lambda value: Way(int(value))
-    )
-    key = forms.UUIDField(required=False)
-
-
 def sentence_of(form: forms.Form) -> str:
     """The first problem of a form in one sentence."""
     field_name, problems = next(iter(form.errors.items()))
@@ -161,12 +314,7 @@ def checked(form: forms.Form) -> None:
 
 
 def stored_view(
-    assignment: Assignment,
-    rows: Iterable[Instrument],
-    problems: Iterable[Missing] = (),
-    language: str = "en",
+    assignment: Assignment, rows: Iterable[Instrument], problems: Iterable[Missing] = ()
 ) -> FormView:
     """The form with what is stored now."""
-    ratings = assignment.ratings.all()
-    turns = turn_count(assignment)
-    return form_view(rows, ratings, turns=turns, problems=problems, language=language)
+    return form_view(rows, assignment.ratings.all(), problems=problems)

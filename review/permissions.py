@@ -26,17 +26,9 @@ def visible_in(study: Study) -> Visible:
     )
 
 
-# Long texts of a dialogue that no rater's page shows.
-UNREAD = tuple(
-    f"study_dialogue__dialogue__{name}" for name in ("therapist_system", "client_system", "provenance")
-)
-
-
 def assignment_of(user: User, uid: object) -> Assignment:
     """The person's own assignment, with its study and dialogue; another's is not found (404)."""
     return get_object_or_404(
-        Assignment.objects.visible_to(user)
-        .select_related("study", "study_dialogue__dialogue")
-        .defer(*UNREAD),
+        Assignment.objects.visible_to(user).select_related("study", "study_dialogue__dialogue"),
         uid=uid,
     )

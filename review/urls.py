@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from review.views import marks, queue, rating, steps, studies, study_exports
+from review.views import queue, rating, studies, study_exports
 
 app_name = "review"
 
@@ -25,20 +25,12 @@ urlpatterns: list[URLPattern] = [
     path("review/<uuid:uid>/", rating.rate, name="rate"),
     path("review/<uuid:uid>/answer/", rating.answer, name="answer"),
     path("review/<uuid:uid>/comment/", rating.comment, name="comment"),
-    path("review/<uuid:uid>/evidence/", marks.evidence, name="evidence"),
-    path(
-        "review/<uuid:uid>/evidence/<uuid:evidence_uid>/withdraw/",
-        marks.withdraw_evidence,
-        name="withdraw_evidence",
-    ),
-    path("review/<uuid:uid>/flags/", marks.flag, name="flag"),
+    path("review/<uuid:uid>/flags/", rating.flag, name="flag"),
     path(
         "review/<uuid:uid>/flags/<uuid:flag_uid>/withdraw/",
-        marks.withdraw_flag,
+        rating.withdraw_flag,
         name="withdraw_flag",
     ),
-    path("review/<uuid:uid>/step/", steps.step, name="step"),
-    path("review/<uuid:uid>/history/", steps.answer_history, name="history"),
     path("review/<uuid:uid>/leave/", rating.leave, name="leave"),
     path("review/<uuid:uid>/reopen/", rating.reopen, name="reopen"),
     path("review/<uuid:uid>/previous/", rating.previous, name="previous"),

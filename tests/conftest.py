@@ -10,9 +10,9 @@ import psycopg.sql
 import pytest
 
 if TYPE_CHECKING:
-    from sqpsych_site.local.model_server import Served
     from django.test import Client
 
+    from sqpsych_site.local.model_server import Served
     from sqpsych_site.models import User
 
 
@@ -45,6 +45,13 @@ def drop_orphaned_databases(url: str) -> None:
                         psycopg.sql.Identifier(name)
                     )
                 )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright leaves an event loop running in this thread, and nothing
+    that calls ``asyncio.run`` can follow it."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
 
 
 PASSWORD = "a long enough password"

@@ -1,7 +1,6 @@
 """Writes of the review side: one keyword-only function each, ``by=`` the acting person."""
 
 from review.actions.errors import Conflict, Refused
-from review.actions.history import Way, history, step_back
 from review.actions.instruments import add_instrument, current_instruments, sync_instruments
 from review.actions.marks import (
     FlagInput,
@@ -13,16 +12,17 @@ from review.actions.marks import (
 )
 from review.actions.rating import (
     RETURN_REASONS,
+    Answer,
     Missing,
-    Spent,
     hand_back,
     missing_items,
     next_assignment,
     open_assignment,
     reopen,
+    save_answer,
+    save_comment,
     submit,
 )
-from review.actions.saving import Answer, Saved, save_answer, save_comment
 from review.actions.studies import (
     CHANGES,
     StudyTexts,
@@ -40,17 +40,13 @@ __all__ = [
     "Missing",
     "Place",
     "Refused",
-    "Saved",
-    "Spent",
     "StudyTexts",
-    "Way",
     "add_evidence",
     "add_instrument",
     "change_study",
     "create_study",
     "current_instruments",
     "hand_back",
-    "history",
     "mark_flag_seen",
     "missing_items",
     "next_assignment",
@@ -59,7 +55,6 @@ __all__ = [
     "reopen",
     "save_answer",
     "save_comment",
-    "step_back",
     "submit",
     "sync_instruments",
     "withdraw_evidence",

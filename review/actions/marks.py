@@ -11,7 +11,7 @@ from generation.models import Turn
 from review import instruments
 from review.actions.errors import Refused
 from review.actions.rating import check_open, definition_of, instruments_of, known_item, locked
-from review.models import Assignment, AssignmentState, Evidence, Flag
+from review.models import Assignment, Evidence, Flag
 from sqpsych_site.models import User
 
 MAX_NOTE = 10_000
@@ -35,14 +35,6 @@ class FlagInput:
     place: Place = Place()
     details: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
-
-
-def _opened(assignment: Assignment) -> None:
-    """A marked dialogue counts as opened, however the mark was sent."""
-    if assignment.opened_at is None:
-        Assignment.objects.filter(pk=assignment.pk).update(
-            opened_at=timezone.now(), state=AssignmentState.STARTED
-        )
 
 
 def _check_place(assignment: Assignment, place: Place) -> None:
@@ -100,22 +92,18 @@ def raise_flag(*, uid: UUID, by: User, flag_uid: UUID, flag: FlagInput) -> Flag:
     row.note = flag.note
     row.withdrawn_at = None
     row.save()
-    _opened(assignment)
     return row
 
 
 @transaction.atomic
-def withdraw_flag(*, uid: UUID, by: User, flag_uid: UUID) -> Flag:
+def withdraw_flag(*, uid: UUID, by: User, flag_uid: UUID) -> None:
     """Take a flag back; its row and history stay."""
     assignment = locked(uid, by)
     check_open(assignment)
-    flag = Flag.objects.filter(uid=flag_uid, assignment=assignment).first()
-    if flag is None:
-        raise Refused("unknown_mark", "There is no such flag here.", status=404)
-    if flag.withdrawn_at is None:
-        flag.withdrawn_at = timezone.now()
-        flag.save(update_fields=["withdrawn_at", "updated_at"])
-    return flag
+    mine = Flag.objects.filter(uid=flag_uid, assignment=assignment)
+    if not mine.exists():
+        raise Refused("not_yours", "This rating has no such flag.", status=404)
+    mine.filter(withdrawn_at=None).update(withdrawn_at=timezone.now())
 
 
 @transaction.atomic
@@ -128,8 +116,7 @@ def add_evidence(
     row = {entry.key: entry for entry in instruments_of(assignment)}.get(instrument)
     if row is None:
         raise Refused("unknown_item", "This study has no such form.")
-    if known_item(row, item).level != "dialogue":
-        raise Refused("bad_place", "An item about a turn takes no further evidence.")
+    known_item(row, item)
     if place.turn is None:
         raise Refused("bad_place", "Evidence needs a turn.")
     _check_place(assignment, place)
@@ -146,26 +133,14 @@ def add_evidence(
     )
     if evidence.assignment_id != assignment.pk:
         raise Refused("not_yours", "This mark belongs to another rating.", status=404)
-    if evidence.withdrawn_at is not None:
-        evidence.withdrawn_at = None
-        evidence.save(update_fields=["withdrawn_at"])
-    _opened(assignment)
     return evidence
 
 
 @transaction.atomic
-def withdraw_evidence(*, uid: UUID, by: User, evidence_uid: UUID) -> Evidence:
+def withdraw_evidence(*, uid: UUID, by: User, evidence_uid: UUID) -> None:
     """Take a mark back; its row and history stay."""
     assignment = locked(uid, by)
     check_open(assignment)
-    evidence = (
-        Evidence.objects.filter(uid=evidence_uid, assignment=assignment)
-        .select_related("instrument")
-        .first()
+    Evidence.objects.filter(uid=evidence_uid, assignment=assignment, withdrawn_at=None).update(
+        withdrawn_at=timezone.now()
     )
-    if evidence is None:
-        raise Refused("unknown_mark", "There is no such mark here.", status=404)
-    if evidence.withdrawn_at is None:
-        evidence.withdrawn_at = timezone.now()
-        evidence.save(update_fields=["withdrawn_at"])
-    return evidence

@@ -4,7 +4,6 @@ Every function takes the assignment's row lock first, so two windows or a replay
 dealt with one after the other, and checks what the instrument allows before anything is written.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,21 +13,10 @@ from django.utils import timezone
 
 from review import instruments
 from review.actions.errors import Conflict, Refused
-from review.models import (
-    Assignment,
-    AssignmentState,
-    Instrument,
-    StudyInstrument,
-    StudyState,
-)
-from review.permissions import UNREAD
+from review.models import Assignment, AssignmentState, Instrument, Rating, StudyState
 from sqpsych_site.models import User
 
-MAX_REASON = 10_000
-# One save can account for at most an hour at the page; more is a clock gone wrong.
-MAX_SECONDS = 3600
-# Instruments of studies that have begun; they never change after that.
-_FROZEN: dict[int, tuple[Instrument, ...]] = {}
+MAX_COMMENT = 10_000
 
 
 def definition_of(row: Instrument, language: str = "en") -> instruments.Instrument:
@@ -44,24 +32,22 @@ def known_item(row: Instrument, key: str) -> instruments.Item:
         raise Refused("unknown_item", "This form has no such item.") from None
 
 
-def study_instruments(study_id: int) -> tuple[Instrument, ...]:
-    """The instruments of a study that has begun, in their order; read once per process."""
-    rows = _FROZEN.get(study_id)
-    if not rows:
-        links = StudyInstrument.objects.filter(study=study_id).select_related("instrument")
-        rows = tuple(link.instrument for link in links)
-        if len(_FROZEN) >= 512:
-            _FROZEN.clear()
-        _FROZEN[study_id] = rows
-    return rows
-
-
 def instruments_of(assignment: Assignment) -> list[Instrument]:
-    """The instruments of this assignment's study, in their order.
+    """The study's instruments in their order."""
+    return [
+        link.instrument for link in assignment.study.study_instruments.select_related("instrument")
+    ]
 
-    Raters see an assignment only once its study has begun, and then its instruments are fixed.
-    """
-    return list(study_instruments(assignment.study_id))
+
+def answers_by_instrument(assignment: Assignment) -> dict[int, dict[str, str]]:
+    """Instrument id -> item -> stored value; cleared answers are left out."""
+    found: dict[int, dict[str, str]] = {}
+    for instrument_id, item, value in assignment.ratings.filter(turn_number=None).values_list(
+        "instrument_id", "item", "value"
+    ):
+        if value:
+            found.setdefault(instrument_id, {})[item] = value
+    return found
 
 
 def locked(uid: UUID, by: User) -> Assignment:
@@ -80,30 +66,122 @@ def locked(uid: UUID, by: User) -> Assignment:
 
 def check_open(assignment: Assignment) -> None:
     """Refuse when the study or the assignment takes no answers now."""
-    check_state(state=assignment.state, study_state=assignment.study.state)
-
-
-def check_state(*, state: str, study_state: str) -> None:
-    """The same, from the two states alone."""
-    if not StudyState(study_state).takes_ratings:
+    if not StudyState(assignment.study.state).takes_ratings:
         raise Refused(
             "closed_study",
             "This study takes no answers at the moment. Nothing was changed.",
             status=409,
         )
-    if state == AssignmentState.SUBMITTED:
+    if assignment.state == AssignmentState.SUBMITTED:
         raise Refused(
             "submitted",
             "This dialogue is already submitted. Reopen it to change an answer.",
             status=409,
         )
-    if state == AssignmentState.RETURNED:
+    if assignment.state == AssignmentState.RETURNED:
         raise Refused("returned", "You handed this dialogue back.", status=409)
+
+
+def _note_change(assignment: Assignment) -> None:
+    now = timezone.now()
+    changes: dict[str, object] = {"revision": F("revision") + 1}
+    if assignment.state == AssignmentState.DUE:
+        changes["state"] = AssignmentState.STARTED
+    if assignment.opened_at is None:
+        changes["opened_at"] = now
+    Assignment.objects.filter(pk=assignment.pk).update(**changes)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer as the page sends it. ``None`` leaves the value or the comment as it is."""
+
+    instrument: str
+    item: str
+    value: str | None = None
+    comment: str | None = None
+    turn: int | None = None
+    base: int | None = None
+    key: UUID | None = None
+
+
+@transaction.atomic
+def save_answer(*, uid: UUID, by: User, answer: Answer) -> Rating:
+    """Store one answer or comment; the same request sent twice changes nothing more.
+
+    ``answer.base`` is the revision of this rating that the page last saw (0: none); when the
+    stored one is newer and different, :class:`Conflict` is raised and nothing is written.
+    """
+    assignment = locked(uid, by)
+    check_open(assignment)
+    rows = {row.key: row for row in instruments_of(assignment)}
+    row = rows.get(answer.instrument)
+    if row is None:
+        raise Refused("unknown_item", "This study has no such form.")
+    _check_allowed(assignment, row, answer)
+    rating = Rating.objects.filter(
+        assignment=assignment, instrument=row, item=answer.item, turn_number=answer.turn
+    ).first()
+    if rating is None:
+        rating = Rating(
+            assignment=assignment,
+            instrument=row,
+            item=answer.item,
+            turn_number=answer.turn,
+            revision=0,
+        )
+    elif answer.key is not None and rating.saved_by_key == answer.key:
+        return rating
+    value = rating.value if answer.value is None else answer.value
+    comment = rating.comment if answer.comment is None else answer.comment
+    if (rating.value, rating.comment) == (value, comment) and rating.pk:
+        return rating
+    if answer.base is not None and answer.base != rating.revision:
+        raise Conflict(
+            stored=rating.value if answer.value is not None else rating.comment,
+            given=answer.value if answer.value is not None else comment,
+            revision=rating.revision,
+        )
+    rating.value, rating.comment = value, comment
+    rating.revision += 1
+    rating.saved_by_key = answer.key
+    rating.save()
+    _note_change(assignment)
+    return rating
+
+
+def _check_allowed(assignment: Assignment, row: Instrument, answer: Answer) -> None:
+    if answer.comment is not None and len(answer.comment) > MAX_COMMENT:
+        raise Refused("too_long", f"A comment may have at most {MAX_COMMENT:,} characters.")
+    item = known_item(row, answer.item)
+    if (item.level == "turn") != (answer.turn is not None):
+        raise Refused("bad_place", f"“{item.label}” is asked about {item.level}s.")
+    if not answer.value:
+        return
+    # Other answers matter only where some are asked under a condition: spare the query.
+    conditional = any(one.show_if for one in definition_of(row).items)
+    known = answers_by_instrument(assignment).get(row.pk, {}) if conditional else {}
+    try:
+        definition_of(row).check_answer(answer.item, answer.value, known)
+    except instruments.AnswerRefused as refused:
+        raise Refused(refused.code, refused.sentence) from refused
+
+
+@transaction.atomic
+def save_comment(*, uid: UUID, by: User, comment: str) -> None:
+    """Store the rater's words about the dialogue as a whole."""
+    assignment = locked(uid, by)
+    check_open(assignment)
+    if len(comment) > MAX_COMMENT:
+        raise Refused("too_long", f"A comment may have at most {MAX_COMMENT:,} characters.")
+    if assignment.comment != comment:
+        Assignment.objects.filter(pk=assignment.pk).update(comment=comment)
+        _note_change(assignment)
 
 
 def open_assignment(*, assignment: Assignment) -> None:
     """Note when the rater first saw the dialogue; looking again changes nothing."""
-    if assignment.opened_at is None and assignment.state == AssignmentState.DUE:
+    if assignment.opened_at is None:
         Assignment.objects.filter(pk=assignment.pk, opened_at=None).update(
             opened_at=timezone.now(), state=AssignmentState.STARTED
         )
@@ -116,51 +194,28 @@ class Missing:
     instrument: str
     item: str
     sentence: str
-    turn: int | None = None
 
 
 def missing_items(assignment: Assignment) -> list[Missing]:
     """What must still be answered, marked or flagged before submitting, in the form's order."""
-    answers: dict[tuple[int, int | None], dict[str, str]] = {}
-    for instrument, item, turn, value in assignment.ratings.exclude(value="").values_list(
-        "instrument_id", "item", "turn_number", "value"
-    ):
-        answers.setdefault((instrument, turn), {})[item] = value
-    marked: dict[int, set[str]] = {}
-    for instrument, item in assignment.evidence.filter(withdrawn_at=None).values_list(
-        "instrument_id", "item"
-    ):
-        marked.setdefault(instrument, set()).add(item)
+    answers = answers_by_instrument(assignment)
     flags = assignment.flags.filter(withdrawn_at=None).count()
-    found: list[Missing] = []
-    for row in study_instruments(assignment.study_id):
-        form, given = definition_of(row), answers.get((row.pk, None), {})
+    found = []
+    for row in instruments_of(assignment):
+        form, given = definition_of(row), answers.get(row.pk, {})
+        marked = set(
+            assignment.evidence.filter(instrument=row, withdrawn_at=None).values_list(
+                "item", flat=True
+            )
+        )
         found += [Missing(row.key, key, "needs an answer") for key in form.missing(given)]
         found += [
             Missing(row.key, key, "needs a marked passage as evidence")
-            for key in form.missing_evidence(given, marked.get(row.pk, set()))
-            if form.item(key).level == "dialogue"
+            for key in form.missing_evidence(given, marked)
         ]
         conflict = form.flag_conflict(given, flags)
         if conflict and form.safety:
             found.append(Missing(row.key, form.safety.question, CONFLICTS[conflict]))
-        if any(item.level == "turn" for item in form.items):
-            found += _missing_at_turns(assignment, row, answers)
-    return found
-
-
-def _missing_at_turns(
-    assignment: Assignment,
-    row: Instrument,
-    answers: Mapping[tuple[int, int | None], Mapping[str, str]],
-) -> list[Missing]:
-    form = definition_of(row)
-    numbers = assignment.study_dialogue.dialogue.turns.order_by("number")
-    found = []
-    for turn in numbers.values_list("number", flat=True):
-        given = {**answers.get((row.pk, None), {}), **answers.get((row.pk, turn), {})}
-        for key in form.missing(given, level="turn"):
-            found.append(Missing(row.key, key, "needs an answer", turn))
     return found
 
 
@@ -170,22 +225,8 @@ CONFLICTS = {
 }
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Seconds at the page since the last save that was acknowledged: in use, and paused."""
-
-    active: int = 0
-    paused: int = 0
-
-    def within_reason(self) -> "Spent":
-        """The same, with what no clock that runs right could have counted cut off."""
-        return Spent(
-            min(max(self.active, 0), MAX_SECONDS), min(max(self.paused, 0), 24 * MAX_SECONDS)
-        )
-
-
 @transaction.atomic
-def submit(*, uid: UUID, by: User, spent: Spent = Spent()) -> list[Missing]:
+def submit(*, uid: UUID, by: User) -> list[Missing]:
     """Submit the rating; returns what is missing (then nothing was changed) or an empty list.
 
     Submitting twice is the same as submitting once.
@@ -196,12 +237,8 @@ def submit(*, uid: UUID, by: User, spent: Spent = Spent()) -> list[Missing]:
     check_open(assignment)
     missing = missing_items(assignment)
     if not missing:
-        seconds = spent.within_reason()
         Assignment.objects.filter(pk=assignment.pk).update(
-            state=AssignmentState.SUBMITTED,
-            submitted_at=timezone.now(),
-            active_seconds=F("active_seconds") + seconds.active,
-            paused_seconds=F("paused_seconds") + seconds.paused,
+            state=AssignmentState.SUBMITTED, submitted_at=timezone.now()
         )
     return missing
 
@@ -234,7 +271,7 @@ def hand_back(*, uid: UUID, by: User, reason: str, note: str = "") -> None:
     if reason not in RETURN_REASONS:
         raise Refused("unknown_reason", "Please choose one of the reasons.")
     Assignment.objects.filter(pk=assignment.pk).update(
-        state=AssignmentState.RETURNED, return_reason=reason, return_note=note[:MAX_REASON]
+        state=AssignmentState.RETURNED, return_reason=reason, return_note=note[:MAX_COMMENT]
     )
 
 
@@ -244,8 +281,6 @@ def next_assignment(*, by: User, after: Assignment | None = None) -> Assignment 
         Assignment.objects.visible_to(by)
         .open()
         .filter(study__state__in=[StudyState.RUNNING, StudyState.CALIBRATION])
-        .select_related("study", "study_dialogue__dialogue")
-        .defer(*UNREAD)
     )
     if after is not None:
         queue = queue.exclude(pk=after.pk)

@@ -1,57 +1,50 @@
 """The rating page: a dialogue beside the form, every answer saved when it is given."""
 
 import json
+from http import HTTPStatus
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from review import actions
-from review.actions import Answer, Conflict, Refused, Saved
+from review.actions import Answer, Conflict, Refused
 from review.actions.rating import instruments_of
-from review.forms import AnswerForm, SpentForm, checked, stored_view, whole_form
+from review.forms import AnswerForm, FlagFields, checked, stored_view, whole_form
 from review.models import Assignment
 from review.permissions import assignment_of
 from review.views.page import rating_context
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
 
-@gzip_page
 @require_http_methods(["GET", "POST"])
 @require(Verb.RATE)
 def rate(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     """Show the dialogue with its form; a POST carries the whole form (scripts off, or submit)."""
     assignment = assignment_of(request.user, uid)
     if request.method == "GET":
-        # The page before this one asks ahead of time; that is not yet looking at the dialogue.
-        if not request.headers.get("X-SQPsych-Prefetch"):
-            actions.open_assignment(assignment=assignment)
-        return render_page(request, rating_context(assignment))
+        actions.open_assignment(assignment=assignment)
+        return render(request, "review/rate.html", rating_context(assignment))
     try:
         return _post_whole(request, assignment)
     except Refused as refused:
-        return page_again(request, uid, refused)
+        return _page_again(request, uid, refused)
 
 
 def _post_whole(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponseBase:
     """Save everything that changed, then submit if asked to."""
-    uid, spent = assignment.uid, SpentForm(request.POST).spent()
+    uid = assignment.uid
+    form = stored_view(assignment, instruments_of(assignment))
     refusals = []
-    # The page's script saves answers one by one and submits without repeating them.
-    if any(":" in name for name in request.POST):
-        for given in whole_form(
-            request.POST, stored_view(assignment, instruments_of(assignment))
-        ):
-            try:
-                actions.save_answer(uid=uid, by=request.user, answer=given)
-            except Refused as refused:
-                refusals.append(refused)  # the other answers are kept all the same
+    for given in whole_form(request.POST, form):
+        try:
+            actions.save_answer(uid=uid, by=request.user, answer=given)
+        except Refused as refused:
+            refusals.append(refused)  # the other answers are kept all the same
     if "comment" in request.POST:
         actions.save_comment(uid=uid, by=request.user, comment=request.POST["comment"])
     if refusals:
@@ -59,10 +52,10 @@ def _post_whole(request: AuthenticatedRequest, assignment: Assignment) -> HttpRe
     if request.POST.get("action") != "submit":
         messages.success(request, "Saved.")
         return redirect("review:rate", uid=uid)
-    missing = actions.submit(uid=uid, by=request.user, spent=spent)
+    missing = actions.submit(uid=uid, by=request.user)
     if missing:
         again = assignment_of(request.user, uid)
-        return render_page(request, rating_context(again, problems=missing), status=422)
+        return _render(request, rating_context(again, problems=missing), status=422)
     return _next(request, assignment)
 
 
@@ -77,29 +70,30 @@ def _next(request: AuthenticatedRequest, done: Assignment) -> HttpResponseBase:
     if not request.htmx:
         return redirect(url)
     actions.open_assignment(assignment=following)
-    if request.headers.get("X-SQPsych-Have") == f"{following.uid} {following.revision}":
-        # The page holds the next dialogue already, as it is stored now.
-        response = HttpResponse(status=204)
-        response["HX-Trigger"] = json.dumps({"next-ready": {"uid": str(following.uid)}})
-        return response
-    response = render_page(request, rating_context(following, arrived=True))
+    assignment = assignment_of(request.user, following.uid)
+    response = _render(request, rating_context(assignment, arrived=True))
     response["HX-Push-Url"] = url
     return response
 
 
-def render_page(
+def _render(
     request: AuthenticatedRequest, context: dict[str, object], status: int = 200
 ) -> HttpResponse:
-    """The whole page, or its workspace for a request by script."""
     template = "review/rate.html#workspace" if request.htmx else "review/rate.html"
     return render(request, template, context, status=status)
 
 
-def page_again(request: AuthenticatedRequest, uid: UUID, refused: Refused) -> HttpResponseBase:
-    """The page as it is stored, with what was refused on top."""
+def _page_again(request: AuthenticatedRequest, uid: UUID, refused: Refused) -> HttpResponseBase:
+    _check_found(refused)
     assignment = assignment_of(request.user, uid)
     context = rating_context(assignment, refused=refused)
-    return render_page(request, context, status=refused.status)
+    return _render(request, context, status=refused.status)
+
+
+def _check_found(refused: Refused) -> None:
+    """What is not this rater's does not exist for them."""
+    if refused.status == HTTPStatus.NOT_FOUND:
+        raise Http404
 
 
 @require_POST
@@ -109,35 +103,41 @@ def answer(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     form = AnswerForm(request.POST)
     try:
         checked(form)
-        saved = actions.save_answer(uid=uid, by=request.user, answer=form.answer())
+        given = form.answer()
+        rating = actions.save_answer(uid=uid, by=request.user, answer=given)
     except Refused as refused:
-        return _refusal(form, refused)
-    return saved_response(saved)
-
-
-def saved_response(saved: Saved, **told: object) -> HttpResponse:
-    """What the page needs to know about a stored answer: a few hundred bytes."""
-    count = saved.standing.count(saved.section)
-    context = {"open": saved.standing.open, "count": count, "id": saved.element}
-    response = HttpResponse(render_to_string("review/_saved.html", context))
-    told |= {"id": saved.element, "revision": saved.stored.revision}
-    if saved.standing.conditional:
-        told["hidden"] = sorted(saved.standing.hidden)
-    response["HX-Trigger"] = json.dumps({"answer-saved": told})
+        return _refusal(request, form, refused)
+    assignment = rating.assignment
+    response = render(
+        request,
+        "review/rate.html#saved",
+        {
+            "form": stored_view(assignment, instruments_of(assignment)),
+            "instrument": given.instrument,
+            "item": given.item,
+        },
+    )
+    saved = {"id": f"{given.instrument}-{given.item}", "revision": rating.revision}
+    response["HX-Trigger"] = json.dumps({"answer-saved": saved})
     return response
 
 
-def _refusal(form: AnswerForm, refused: Refused) -> HttpResponseBase:
+def _refusal(request: AuthenticatedRequest, form: AnswerForm, refused: Refused) -> HttpResponseBase:
     """Say what is wrong at the item itself; with a conflict, both versions."""
-    element = (form.answer() if form.is_valid() else Answer("", "")).element
-    conflict = refused if isinstance(refused, Conflict) else None
-    context = {"refused": refused, "conflict": conflict, "id": element}
-    response = HttpResponse(
-        render_to_string("review/_refused.html", context), status=refused.status
+    given = form.answer() if form.is_valid() else Answer("", "")
+    response = render(
+        request,
+        "review/rate.html#refused",
+        {
+            "refused": refused,
+            "conflict": refused if isinstance(refused, Conflict) else None,
+            "id": f"{given.instrument}-{given.item}",
+        },
+        status=refused.status,
     )
-    told: dict[str, object] = {"id": element, "code": refused.code}
-    if conflict:
-        told |= {"revision": conflict.revision, "stored": conflict.stored}
+    told = {"id": f"{given.instrument}-{given.item}", "code": refused.code}
+    if isinstance(refused, Conflict):
+        told |= {"revision": refused.revision, "stored": refused.stored}  # type: ignore[dict-item]
     response["HX-Trigger"] = json.dumps({"answer-refused": told})
     return response
 
@@ -146,12 +146,51 @@ def _refusal(form: AnswerForm, refused: Refused) -> HttpResponseBase:
 @require(Verb.RATE)
 def comment(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     """Save the words about the dialogue as a whole."""
-    spent, words = SpentForm(request.POST).spent(), request.POST.get("comment", "")
     try:
-        actions.save_comment(uid=uid, by=request.user, comment=words, spent=spent)
+        actions.save_comment(uid=uid, by=request.user, comment=request.POST.get("comment", ""))
     except Refused as refused:
         return HttpResponse(refused.sentence, status=refused.status, content_type="text/plain")
     return HttpResponse(status=204) if request.htmx else redirect("review:rate", uid=uid)
+
+
+@require_POST
+@require(Verb.RATE)
+def flag(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
+    """Raise or change a safety flag."""
+    assignment = assignment_of(request.user, uid)
+    fields = FlagFields(request.POST)
+    try:
+        checked(fields)
+        flag_form = stored_view(assignment, instruments_of(assignment)).flag_form
+        if flag_form is None:
+            raise Refused("no_flags", "This study takes no safety flags.")
+        flag_uid, given = fields.flag(flag_form)
+        actions.raise_flag(uid=uid, by=request.user, flag_uid=flag_uid, flag=given)
+    except Refused as refused:
+        if not request.htmx:
+            return _page_again(request, uid, refused)
+        _check_found(refused)
+        context = rating_context(assignment_of(request.user, uid), flag_refused=refused)
+        return render(request, "review/rate.html#flags", context, status=refused.status)
+    return _after_flag(request, uid)
+
+
+@require_POST
+@require(Verb.RATE)
+def withdraw_flag(request: AuthenticatedRequest, uid: UUID, flag_uid: UUID) -> HttpResponseBase:
+    """Take a flag back."""
+    try:
+        actions.withdraw_flag(uid=uid, by=request.user, flag_uid=flag_uid)
+    except Refused as refused:
+        return _page_again(request, uid, refused)
+    return _after_flag(request, uid)
+
+
+def _after_flag(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
+    if not request.htmx:
+        return redirect(reverse("review:rate", args=[uid]) + "#flags")
+    context = rating_context(assignment_of(request.user, uid), swapped=True)
+    return render(request, "review/rate.html#flags", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -183,6 +222,7 @@ def reopen(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     try:
         actions.reopen(uid=uid, by=request.user)
     except Refused as refused:
+        _check_found(refused)
         messages.error(request, refused.sentence)
         return redirect("review:queue")
     return redirect("review:rate", uid=uid)

@@ -47,7 +47,7 @@ class Address:
     def status(self, method: str, role: str) -> int:
         """The status that ``role`` gets for ``method`` ("get" or "post")."""
         statuses = [int(one) for one in getattr(self, method).split()]
-        return statuses[0] if len(statuses) == 1 else statuses[ROLES.index(role)]  # type: ignore[arg-type]
+        return statuses[0] if len(statuses) == 1 else statuses[ROLES.index(role)]
 
     def roles(self, method: str = "get", status: int = 200) -> list[str]:
         """The roles that get ``status``."""
@@ -87,7 +87,7 @@ def _study(scene: Scene) -> dict[str, Any]:
 def _flag(_: Scene) -> dict[str, Any]:
     return {
         "uid": "00000000-0000-4000-8000-00000000f1a6",
-        "category": "medication",
+        "category": "medical_advice",
         "severity": "concern",
         "turn": 1,
         "note": "a note",
@@ -136,7 +136,7 @@ TABLE: dict[str, Address] = {
     "person_password": Address("405", ADMINISTRATORS, person, missing=(0,)),
     # -- accounts, by allauth
     "account_login": Address("302", "302", public=True),
-    "account_logout": Address("200", "302"),
+    "account_logout": Address("200", "302", public=True),
     "account_inactive": Address("200", "405", public=True),
     "account_signup": Address("302", "302", public=True),
     "account_reauthenticate": Address("200", "200"),

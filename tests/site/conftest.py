@@ -22,5 +22,4 @@ def met(django_db_setup: None, django_db_blocker: Any) -> Walk:
         # A test before this one may have had its connection killed on purpose.
         connections.close_all()
     with django_db_blocker.unblock(), undone():
-        found = walk(make_scene())
-    return found
+        return walk(make_scene())
