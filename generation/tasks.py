@@ -10,6 +10,7 @@ from django.conf import settings
 from generation.actions.claims import claimable, finish_batches, served_models
 from generation.actions.waking import send_wake_call
 from generation.engine import run_slice
+from generation.models import Endpoint, EndpointState
 from generation.sightings import check_all_endpoints
 from sqpsych_site.tasks import task
 
@@ -38,13 +39,20 @@ def wake_engine() -> None:
     holder = _Holder()
     try:
         finish_batches()
-        if not claimable(served_models()).exists():
+        if not claimable(served_models()).exists() and not _server_came_back():
             return
         report = run_slice(settings.ENGINE_SLICE_SECONDS, _stop, on_hand_over=holder.hand_over)
     finally:
         holder.let_go()
     if report.work_left and report.claimed:
         send_wake_call()
+
+
+def _server_came_back() -> bool:
+    """Where dialogues wait for servers that were away when last seen: look again now."""
+    away = Endpoint.objects.filter(enabled=True).exclude(state=EndpointState.READY)
+    models = sorted(set(away.values_list("model", flat=True)) | set(served_models()))
+    return claimable(models).exists() and check_all_endpoints()
 
 
 class _Holder:

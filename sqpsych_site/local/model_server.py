@@ -90,7 +90,8 @@ def is_healthy(port: int, *, seconds: float = 5.0) -> bool | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request("GET", "/health")
-        return connection.getresponse().status == 200
+        with connection.getresponse() as answer:
+            return answer.status == 200
     except (OSError, http.client.HTTPException):
         return None
     finally:

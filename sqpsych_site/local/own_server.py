@@ -39,8 +39,8 @@ def first_model(url: str, api_key: str) -> str:
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         connection.request("GET", f"{parts.path.rstrip('/')}/models", headers=headers)
-        answer = connection.getresponse()
-        body = answer.read(MAX_BYTES)
+        with connection.getresponse() as answer:
+            body = answer.read(MAX_BYTES)
     finally:
         connection.close()
     if answer.status in (401, 403):

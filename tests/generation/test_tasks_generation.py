@@ -34,14 +34,26 @@ def test_second_wake_call_in_a_process_returns_at_once() -> None:
 
 
 @pytest.mark.django_db
-def test_wake_call_without_a_ready_server_returns_at_once() -> None:
+def test_wake_call_without_any_server_returns_at_once() -> None:
     with FakeModelServer() as server:
         endpoint_for(server)
-        Endpoint.objects.update(state=EndpointState.UNREACHABLE)
         batch = small_batch(2)
+        server.die()
+        Endpoint.objects.update(state=EndpointState.UNREACHABLE)
         tasks.wake_engine()
         assert server.received == 0
     assert counts(batch) == {"waiting": 2}
+    assert Endpoint.objects.get().state == EndpointState.UNREACHABLE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_wake_call_notices_that_a_server_came_back() -> None:
+    with FakeModelServer() as server:
+        endpoint_for(server)
+        batch = small_batch(2)
+        Endpoint.objects.update(state=EndpointState.UNREACHABLE)
+        tasks.wake_engine()
+    assert counts(batch) == {"complete": 2}
 
 
 @pytest.mark.django_db
