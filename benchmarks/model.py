@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from benchmarks.table import Table
 
-IN_FLIGHT = 32
+IN_FLIGHT = 16
 ROUNDS = 1
-EXCHANGES = 4
+EXCHANGES = 3
 
 
 @dataclass(frozen=True)

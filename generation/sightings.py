@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from generation.actions.endpoints import set_endpoint_state
 from generation.actions.errors import Refused
-from generation.models import Endpoint, EndpointState
+from generation.models import Batch, BatchState, Endpoint, EndpointState, EngineEvent
 from generation.vllm import AddressRefused, ModelServer, ModelServerError
 
 # The row that SQPSYCH_VLLM_URL makes; `make run` reports under the same name.
@@ -77,30 +78,41 @@ async def look_at(server: ModelServer) -> Sighting:
 def note_sighting(endpoint_id: int, seen: Sighting) -> bool:
     """Write what was seen into the endpoint's row. Returns whether its state changed.
 
-    While a server of our own is starting, or cannot run here, its starter knows better than a
-    failed look: only a good one changes that.
+    A change is told in the log of every running batch that uses the model. While a server of our
+    own is starting, or cannot run here, its starter knows better than a failed look: only a good
+    one changes that.
     """
     known = {EndpointState.STARTING, EndpointState.UNAVAILABLE}
     with transaction.atomic():
         row = Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
         if row is None or (row.state in known and seen.state != EndpointState.READY):
             return False
-        changed = row.state != seen.state
-        row.state = seen.state
-        row.state_detail = seen.detail[:300]
-        row.checked_at = timezone.now()
-        row.server_version = seen.version or row.server_version
-        row.context_length = seen.context_length or row.context_length
-        row.save(
-            update_fields=[
-                "state",
-                "state_detail",
-                "checked_at",
-                "server_version",
-                "context_length",
-            ]
+        before = row.state
+        Endpoint.objects.filter(pk=endpoint_id).update(
+            state=seen.state,
+            state_detail=seen.detail[:300],
+            checked_at=timezone.now(),
+            server_version=seen.version or row.server_version,
+            context_length=seen.context_length or row.context_length,
         )
-    return changed
+        if before != seen.state:
+            _tell(row.model, _change(row.name, before, seen))
+    return before != seen.state
+
+
+def _change(name: str, before: str, seen: Sighting) -> str:
+    if seen.state != EndpointState.READY:
+        return f"Model server {name} is waited for: {seen.detail}."
+    again = before == EndpointState.UNREACHABLE
+    return f"Model server {name} {'answers again' if again else 'is ready'}."
+
+
+def _tell(model: str, message: str) -> None:
+    uses = Q(arms__therapist_model=model) | Q(arms__client_model=model)
+    running = Batch.objects.filter(uses, state=BatchState.RUNNING).order_by("pk").distinct()
+    EngineEvent.objects.bulk_create(
+        EngineEvent(batch=batch, message=message[:300]) for batch in running
+    )
 
 
 async def look_at_all(rows: list[Endpoint]) -> dict[int, Sighting]:

@@ -98,7 +98,6 @@ class EndpointWatch:
             return
         lane.down_since = asyncio.get_running_loop().time()
         self._write(lane.endpoint_id, seen)
-        self.tell(lane.model, f"Model server {lane.name} is waited for: {seen.detail}.")
         self._probes[lane.endpoint_id] = asyncio.create_task(self._probe(lane))
 
     async def _probe(self, lane: Lane) -> None:
@@ -110,7 +109,6 @@ class EndpointWatch:
             if seen.state == EndpointState.READY:
                 self._probes.pop(lane.endpoint_id, None)
                 self._write(lane.endpoint_id, seen)
-                self.tell(lane.model, f"Model server {lane.name} answers again.")
                 self._bring_up(lane)
                 return
 

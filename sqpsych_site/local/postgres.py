@@ -58,8 +58,12 @@ def start(data_dir: Path | str, *, say: Say = print) -> bool:
             _end(cluster.data)
         make_files(cluster)
         _clear_leftovers(cluster)
-        _launch(cluster)
-        _make_database(cluster)
+        try:
+            _launch(cluster)
+            _make_database(cluster)
+        except BaseException:
+            _end(cluster.data)
+            raise
     return True
 
 
@@ -253,13 +257,22 @@ def _make_database(cluster: Cluster) -> None:
     """Make the application's role (no superuser, may make test databases) and its database."""
     import psycopg
 
-    with psycopg.connect(
-        host=str(cluster.sockets), user=SUPERUSER, dbname=SUPERUSER, autocommit=True
-    ) as connection:
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'sqpsych'").fetchone():
-            connection.execute("CREATE ROLE sqpsych LOGIN CREATEDB")
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'sqpsych'").fetchone():
-            connection.execute("CREATE DATABASE sqpsych OWNER sqpsych")
+    role = "SELECT 1 FROM pg_roles WHERE rolname = 'sqpsych'"
+    database = "SELECT 1 FROM pg_database WHERE datname = 'sqpsych'"
+    try:
+        with psycopg.connect(
+            host=str(cluster.sockets), user=SUPERUSER, dbname=SUPERUSER, autocommit=True
+        ) as connection:
+            if not connection.execute(role).fetchone():
+                connection.execute("CREATE ROLE sqpsych LOGIN CREATEDB")
+            if not connection.execute(database).fetchone():
+                connection.execute("CREATE DATABASE sqpsych OWNER sqpsych")
+    except psycopg.errors.DiskFull as error:
+        raise LocalServiceError(disk_full_sentence(cluster.home)) from error
+    except psycopg.Error as error:
+        raise LocalServiceError(
+            f"The local database could not be prepared ({type(error).__name__}): see {cluster.log}."
+        ) from error
 
 
 def remove(data_dir: Path | str) -> None:

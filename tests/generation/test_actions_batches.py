@@ -1,6 +1,7 @@
 """Batches: made whole or refused with one sentence, and controlled."""
 
 import json
+from typing import Any
 
 import pytest
 from pytest_django import DjangoCaptureOnCommitCallbacks
@@ -41,9 +42,9 @@ def profiles() -> ProfileSet:
     return sample_profiles(name="people", count=3, seed=1, by=None)
 
 
-def make(profiles: ProfileSet | str, **changes: object) -> Batch:
+def make(profiles: ProfileSet | str, **changes: Any) -> Batch:
     """A batch with everything right but for the changes."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "name": "first",
         "profile_set": profiles,
         "protocol": "sqpsych",
@@ -53,7 +54,7 @@ def make(profiles: ProfileSet | str, **changes: object) -> Batch:
         "by": None,
         **changes,
     }
-    return create_batch(**values)  # type: ignore[arg-type]  # each value has its own type
+    return create_batch(**values)
 
 
 def test_batch_has_one_waiting_dialogue_per_profile_and_replicate(
@@ -155,10 +156,10 @@ def test_sampling_goes_over_the_protocols_own(profiles: ProfileSet) -> None:
     ],
 )
 def test_wrong_batch_is_refused_with_a_sentence_and_nothing_is_stored(
-    profiles: ProfileSet, changes: dict[str, object], sentence: str
+    profiles: ProfileSet, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(Refused) as refused:
-        make(changes.pop("profile_set", profiles), **changes)  # type: ignore[arg-type]
+        make(changes.pop("profile_set", profiles), **changes)
     assert str(refused.value).startswith(sentence)
     assert Batch.objects.count() == 0
     assert Dialogue.objects.count() == 0

@@ -1,5 +1,7 @@
 """The two tasks: what they look at, and what they leave alone."""
 
+from typing import Any
+
 import pytest
 from pytest_django import Settings
 
@@ -152,11 +154,17 @@ def test_endpoint_is_entered_with_its_address_checked(coordinator: User) -> None
         ({"name": "taken"}, "A model server named “taken” exists already."),
     ],
 )
-def test_unusable_endpoint_is_refused(changes: dict[str, object], sentence: str) -> None:
+def test_unusable_endpoint_is_refused(changes: dict[str, Any], sentence: str) -> None:
     add_endpoint(name="taken", base_url="http://10.0.0.5", model="m", by=None)
-    values = {"name": "a", "base_url": "http://10.0.0.6", "model": "m", "by": None, **changes}
+    values: dict[str, Any] = {
+        "name": "a",
+        "base_url": "http://10.0.0.6",
+        "model": "m",
+        "by": None,
+        **changes,
+    }
     with pytest.raises(Refused) as refused:
-        add_endpoint(**values)  # type: ignore[arg-type]  # each value has its own type
+        add_endpoint(**values)
     assert str(refused.value).startswith(sentence)
     assert Endpoint.objects.count() == 1
 
