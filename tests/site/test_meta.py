@@ -43,10 +43,16 @@ def test_every_posting_form_carries_its_token(path: Path) -> None:
             assert "csrf_token" in form or "{% slot" in form or "{% element" in form, form[:120]
 
 
-def test_every_task_survives_its_worker() -> None:
+@pytest.fixture
+def our_tasks() -> None:
+    """Every module of tasks, as a worker loads them."""
     for name in OURS:
         if (ROOT / name / "tasks.py").exists():
             importlib.import_module(f"{name}.tasks")
+
+
+@pytest.mark.usefixtures("our_tasks")
+def test_every_task_survives_its_worker() -> None:
     tasks = {name: task for name, task in app.tasks.items() if name.startswith(OURS)}
     assert {name.split(".")[0] for name in tasks} >= {"generation", "sqpsych_site"}
     for name, task in tasks.items():
@@ -57,6 +63,7 @@ def test_every_task_survives_its_worker() -> None:
         ), name
 
 
+@pytest.mark.usefixtures("our_tasks")
 def test_every_scheduled_task_exists() -> None:
     wanted = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     assert wanted <= set(app.tasks)
