@@ -1,135 +1,15 @@
-"""Rows of the review side: studies, assignments, and every judgment with its history.
-
-Ratings, evidence and flags are written one by one as the rater gives them; database triggers
-(django-pghistory) keep every earlier value with its author in the same transaction.
-"""
+"""Assignments and every judgment with its history: ratings, flags, evidence."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pghistory
-import pgtrigger
 from django.conf import settings as site
 from django.db import models
 from django.db.models import Q
 
-from generation.models import Dialogue, VersionedDefinition
+from review.models.studies import Instrument, Study, StudyDialogue, StudyState
 from sqpsych_site.models import User
-
-IMMUTABLE = pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)
-
-
-class Instrument(VersionedDefinition):
-    """A rating instrument: see instruments.py."""
-
-    licence = models.CharField(max_length=200, blank=True)
-
-    class Meta:
-        triggers: ClassVar[list[pgtrigger.Trigger]] = [IMMUTABLE]
-        ordering: ClassVar[list[str]] = ["key", "-created_at"]
-
-
-class StudyState(models.TextChoices):
-    """The life of a study."""
-
-    DRAFT = "draft", "Draft"
-    CALIBRATION = "calibration", "Calibration"
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    CLOSED = "closed", "Closed"
-    ARCHIVED = "archived", "Archived"
-
-    @property
-    def takes_ratings(self) -> bool:
-        """Whether raters may give answers now."""
-        return self in {StudyState.RUNNING, StudyState.CALIBRATION}
-
-
-@pghistory.track(append_only=True)
-class Study(models.Model):
-    """Dialogues x raters under one design."""
-
-    name = models.CharField(max_length=120, unique=True)
-    state = models.CharField(max_length=12, choices=StudyState.choices, default=StudyState.RUNNING)
-    overlap = models.PositiveSmallIntegerField(default=1)
-    seed = models.BigIntegerField(default=0)
-    deadline = models.DateField(null=True, blank=True)
-    guidelines = models.TextField(blank=True)
-    contact = models.CharField(max_length=300, blank=True, help_text="whom raters turn to")
-    settings = models.JSONField(default=dict, help_text="blinding and display choices")
-    design = models.JSONField(default=dict, help_text="report of the allocation")
-    created_by = models.ForeignKey(
-        site.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["-id"]
-        verbose_name_plural = "studies"
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(condition=Q(overlap__gte=1), name="study_overlap_positive")
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class StudyInstrument(models.Model):
-    """An instrument of a study, in order. Frozen once the study runs."""
-
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="study_instruments")
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
-    position = models.PositiveSmallIntegerField(default=1)
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["study_id", "position"]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=["study", "instrument"], name="instrument_once_per_study"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.study} {self.instrument}"
-
-
-class StudyDialogue(models.Model):
-    """A dialogue in a study, under a code that tells nothing about it."""
-
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="study_dialogues")
-    dialogue = models.ForeignKey(Dialogue, on_delete=models.PROTECT, related_name="+")
-    code = models.CharField(max_length=12)
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["study_id", "code"]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["study", "dialogue"], name="dialogue_once_per_study"),
-            models.UniqueConstraint(fields=["study", "code"], name="code_once_per_study"),
-        ]
-
-    def __str__(self) -> str:
-        return self.code
-
-
-class StudyRater(models.Model):
-    """A rater in a study, under a pseudonym for exports."""
-
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="study_raters")
-    rater = models.ForeignKey(
-        site.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="study_raters"
-    )
-    code = models.CharField(max_length=12)
-    active = models.BooleanField(default=True)
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["study_id", "code"]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["study", "rater"], name="rater_once_per_study"),
-            models.UniqueConstraint(fields=["study", "code"], name="rater_code_once_per_study"),
-        ]
-
-    def __str__(self) -> str:
-        return self.code
 
 
 class AssignmentState(models.TextChoices):
@@ -139,6 +19,15 @@ class AssignmentState(models.TextChoices):
     STARTED = "started", "In progress"
     SUBMITTED = "submitted", "Done"
     RETURNED = "returned", "Handed back"
+
+
+class AssignmentKind(models.TextChoices):
+    """What an assignment is for. Only ``LIVE`` and ``REPEAT`` ratings belong to a study's data."""
+
+    LIVE = "live", "Rating"
+    PRACTICE = "practice", "Practice"
+    CALIBRATION = "calibration", "Calibration"
+    REPEAT = "repeat", "Hidden repeat"
 
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
@@ -167,6 +56,9 @@ class Assignment(models.Model):
     rater = models.ForeignKey(
         site.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="assignments"
     )
+    kind = models.CharField(
+        max_length=12, choices=AssignmentKind.choices, default=AssignmentKind.LIVE
+    )
     position = models.PositiveIntegerField(help_text="place in this rater's order, from 1")
     state = models.CharField(
         max_length=10, choices=AssignmentState.choices, default=AssignmentState.DUE
@@ -186,7 +78,7 @@ class Assignment(models.Model):
         ordering: ClassVar[list[str]] = ["rater_id", "study_id", "position"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["study_dialogue", "rater"], name="assignment_once_per_rater"
+                fields=["study_dialogue", "rater", "kind"], name="assignment_once_per_rater"
             ),
             models.UniqueConstraint(
                 fields=["study", "rater", "position"], name="assignment_position_once"
@@ -291,8 +183,3 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.item} turn {self.turn_number}"
-
-
-def blank_settings() -> dict[str, Any]:
-    """What raters may see beyond the text: nothing, unless a study says so."""
-    return {"show_model": False, "show_condition": False, "show_totals": False}

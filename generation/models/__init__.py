@@ -1,0 +1,42 @@
+"""Rows of the generation side. The database is the truth: a dialogue's state, lease and attempts
+decide what happens next, never a message in the broker."""
+
+from generation.models.batches import Arm, Batch, BatchState, EngineEvent
+from generation.models.definitions import IMMUTABLE, Protocol, Questionnaire, VersionedDefinition
+from generation.models.dialogues import (
+    Attempt,
+    AttemptOutcome,
+    Dialogue,
+    DialogueQuerySet,
+    DialogueState,
+    Finding,
+    Origin,
+    Turn,
+    TurnRole,
+)
+from generation.models.endpoints import Endpoint, EndpointState
+from generation.models.profiles import ClientProfile, ProfileSet
+
+__all__ = [
+    "IMMUTABLE",
+    "Arm",
+    "Attempt",
+    "AttemptOutcome",
+    "Batch",
+    "BatchState",
+    "ClientProfile",
+    "Dialogue",
+    "DialogueQuerySet",
+    "DialogueState",
+    "Endpoint",
+    "EndpointState",
+    "EngineEvent",
+    "Finding",
+    "Origin",
+    "ProfileSet",
+    "Protocol",
+    "Questionnaire",
+    "Turn",
+    "TurnRole",
+    "VersionedDefinition",
+]

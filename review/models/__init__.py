@@ -1,0 +1,43 @@
+"""Rows of the review side: studies, assignments, and every judgment with its history.
+
+Ratings, evidence and flags are written one by one as the rater gives them; database triggers
+(django-pghistory) keep every earlier value with its author in the same transaction.
+"""
+
+from review.models.ratings import (
+    Assignment,
+    AssignmentKind,
+    AssignmentQuerySet,
+    AssignmentState,
+    Evidence,
+    Flag,
+    Rating,
+)
+from review.models.studies import (
+    IMMUTABLE,
+    Instrument,
+    Study,
+    StudyDialogue,
+    StudyInstrument,
+    StudyRater,
+    StudyState,
+    blank_settings,
+)
+
+__all__ = [
+    "IMMUTABLE",
+    "Assignment",
+    "AssignmentKind",
+    "AssignmentQuerySet",
+    "AssignmentState",
+    "Evidence",
+    "Flag",
+    "Instrument",
+    "Rating",
+    "Study",
+    "StudyDialogue",
+    "StudyInstrument",
+    "StudyRater",
+    "StudyState",
+    "blank_settings",
+]
