@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Max
 
 from review.cells import cell, moment_cell
-from review.models import AssignmentState, Evidence, Flag, Rating, Study
+from review.models import DATA_KINDS, AssignmentState, Evidence, Flag, Rating, Study
 from review.tables import (
     Column,
     Frame,
@@ -119,7 +119,8 @@ def write_csv(table: Table, out: IO[bytes]) -> Written:
 def manifest(frame: Frame, files: Sequence[Written]) -> bytes:
     """What the export is: study, instruments, files with hashes, filters, version. JSON."""
     study = frame.study
-    states = dict(study.assignments.order_by().values_list("state").annotate(n=Count("pk")))
+    works = study.assignments.filter(kind__in=DATA_KINDS).order_by()
+    states = dict(works.values_list("state").annotate(n=Count("pk")))
     body: dict[str, Any] = {
         "format": "sqpsych-ratings/1",
         "synthetic": True,
@@ -134,6 +135,7 @@ def manifest(frame: Frame, files: Sequence[Written]) -> bytes:
         },
         "data_until": _latest(study),
         "filters": {
+            "kinds": list(DATA_KINDS),
             "assignments": ["started", "submitted", "returned"],
             "withdrawn_marks": False,
             **asdict(frame.options),

@@ -23,7 +23,16 @@ from django.db.models.functions import Cast, Coalesce, Concat, NullIf
 
 from review.actions.rating import RETURN_REASONS, definition_of
 from review.actions.studies import FLAG_SEEN
-from review.models import Assignment, AssignmentState, Flag, Instrument, Rating, Study, StudyRater
+from review.models import (
+    DATA_KINDS,
+    Assignment,
+    AssignmentState,
+    Flag,
+    Instrument,
+    Rating,
+    Study,
+    StudyRater,
+)
 from sqpsych_site.models import AuditEntry
 
 MARKS_SHOWN = 100
@@ -57,7 +66,7 @@ class Counts:
 def counts_by_study(studies: Iterable[int]) -> dict[int, Counts]:
     """Study id -> assignments by state. One query, from an index alone."""
     rows = (
-        Assignment.objects.filter(study__in=list(studies))
+        Assignment.objects.filter(study__in=list(studies), kind__in=DATA_KINDS)
         .order_by()
         .values_list("study_id", "state")
         .annotate(n=Count("*"))
@@ -103,7 +112,7 @@ def raters_of(study: Study) -> list[RaterProgress]:
     """The study's raters by code, each with their progress. Four queries."""
     states: dict[int, dict[str, int]] = {}
     worked: dict[int, list[datetime]] = {}
-    mine = Assignment.objects.filter(study=study).order_by()
+    mine = Assignment.objects.filter(study=study, kind__in=DATA_KINDS).order_by()
     rows = mine.values_list("rater_id", "state").annotate(
         n=Count("*"), opened=Max("opened_at"), submitted=Max("submitted_at")
     )
@@ -112,7 +121,9 @@ def raters_of(study: Study) -> list[RaterProgress]:
         worked.setdefault(rater_id, []).extend(at for at in times if at)
     done = mine.filter(state=AssignmentState.SUBMITTED).values_list("rater_id")
     minutes = dict(done.annotate(spent=Median(_SPENT)))
-    answers = Rating.objects.filter(assignment__study=study).order_by()
+    answers = Rating.objects.filter(
+        assignment__study=study, assignment__kind__in=DATA_KINDS
+    ).order_by()
     for rater_id, at in answers.values_list("assignment__rater_id").annotate(at=Max("updated_at")):
         worked.setdefault(rater_id, []).append(at)
     found = [
@@ -208,7 +219,9 @@ def notifying(instruments: Iterable[Instrument]) -> Q:
 
 def severe_flags(instruments: Iterable[Instrument]) -> QuerySet[Flag]:
     """Standing flags that must be looked at, newest first; ``unseen()`` leaves the open ones."""
-    wanted = Flag.objects.filter(notifying(instruments), withdrawn_at=None)
+    wanted = Flag.objects.filter(
+        notifying(instruments), withdrawn_at=None, assignment__kind__in=DATA_KINDS
+    )
     return wanted.order_by("-created_at", "-pk")
 
 
@@ -246,7 +259,7 @@ def _flags(
 
 def _returned(study: Study, people: Mapping[int, RaterProgress]) -> list[HandedBack]:
     rows = (
-        Assignment.objects.filter(study=study, state=AssignmentState.RETURNED)
+        Assignment.objects.filter(study=study, state=AssignmentState.RETURNED, kind__in=DATA_KINDS)
         .select_related("study_dialogue__dialogue")
         .order_by("study_dialogue__code", "pk")
     )

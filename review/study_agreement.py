@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from review.agreement import gwet_ac, krippendorff_alpha, percent_agreement
 from review.bootstrap import Result
 from review.items import Item, scale_values
-from review.models import AssignmentState, Rating, Study
+from review.models import AssignmentKind, AssignmentState, Rating, Study
 from review.tables import Options, frame_of
 from review.tables.frame import Form
 
@@ -54,10 +54,13 @@ def agreement_of(study: Study) -> Iterator[ItemAgreement]:
 
 
 def _values(study: Study) -> Mapping[tuple[int, str], dict[tuple[int, int], str]]:
-    """(instrument, item) -> (rater, dialogue) -> stored value, of what was submitted."""
+    """(instrument, item) -> (rater, dialogue) -> stored value, of what was submitted live."""
     found: dict[tuple[int, str], dict[tuple[int, int], str]] = defaultdict(dict)
     rows = Rating.objects.filter(
-        assignment__study=study, assignment__state=AssignmentState.SUBMITTED, turn_number=None
+        assignment__study=study,
+        assignment__kind=AssignmentKind.LIVE,
+        assignment__state=AssignmentState.SUBMITTED,
+        turn_number=None,
     ).values_list(
         "instrument_id", "item", "assignment__rater_id", "assignment__study_dialogue_id", "value"
     )

@@ -5,6 +5,7 @@ Ratings, evidence and flags are written one by one as the rater gives them; data
 """
 
 from review.models.ratings import (
+    DATA_KINDS,
     Assignment,
     AssignmentKind,
     AssignmentQuerySet,
@@ -25,6 +26,7 @@ from review.models.studies import (
 )
 
 __all__ = [
+    "DATA_KINDS",
     "IMMUTABLE",
     "Assignment",
     "AssignmentKind",

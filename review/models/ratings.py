@@ -30,6 +30,10 @@ class AssignmentKind(models.TextChoices):
     REPEAT = "repeat", "Hidden repeat"
 
 
+# What a study's data are made of; practice and calibration are for learning only.
+DATA_KINDS = (AssignmentKind.LIVE, AssignmentKind.REPEAT)
+
+
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
     """Chainable questions about assignments."""
 

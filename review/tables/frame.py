@@ -15,7 +15,7 @@ from django.db.models.functions import Length
 
 from review.actions.rating import definition_of
 from review.instruments import Instrument as Definition
-from review.models import Assignment, AssignmentState, Study, StudyRater
+from review.models import DATA_KINDS, Assignment, AssignmentState, Study, StudyRater
 
 CHUNK = 500
 BEGUN = (AssignmentState.STARTED, AssignmentState.SUBMITTED, AssignmentState.RETURNED)
@@ -89,6 +89,7 @@ class Work(NamedTuple):
     dialogue: str
     rater: str
     position: int
+    kind: str
     state: str
     return_reason: str
     comment: str
@@ -107,22 +108,24 @@ class Frame:
     options: Options
 
     def works(self) -> Iterator[list[Work]]:
-        """Begun assignments by dialogue and rater code, in bounded lists, by a server cursor."""
+        """Begun assignments that are data, by dialogue and rater code, in bounded lists."""
         code = StudyRater.objects.filter(study=self.study, rater=OuterRef("rater"))
         query = (
-            Assignment.objects.filter(study=self.study, state__in=BEGUN)
+            Assignment.objects.filter(study=self.study, state__in=BEGUN, kind__in=DATA_KINDS)
             .annotate(rater_code=Subquery(code.values("code")[:1]))
             .order_by(
                 Length("study_dialogue__code"),
                 "study_dialogue__code",
                 Length("rater_code"),
                 "rater_code",
+                "position",
             )
             .values_list(
                 "pk",
                 "study_dialogue__code",
                 "rater_code",
                 "position",
+                "kind",
                 "state",
                 "return_reason",
                 "comment",
@@ -168,6 +171,13 @@ OPENING = (
 )
 DIALOGUE = Column("dialogue", "code", "code of the dialogue in this study; tells nothing about it")
 RATER = Column("rater", "code", "pseudonym of the rater in this study")
+KIND = Column(
+    "kind",
+    "code",
+    "what the rating is for",
+    "live = the rating itself; repeat = the same dialogue shown to the same rater once more,"
+    " to see how steady they are; leave repeats out of everything else",
+)
 STATE = Column(
     "assignment_state",
     "code",

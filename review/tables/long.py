@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from review.tables.frame import (
     DIALOGUE,
+    KIND,
     OPENED,
     OPENING,
     POSITION,
@@ -29,6 +30,7 @@ def long_table(frame: Frame) -> Table:
     columns = (
         *OPENING, DIALOGUE, RATER,
         POSITION,
+        KIND,
         STATE,
         Column("instrument", "code", "key of the instrument"),
         Column("instrument_version", "code", "version of the instrument"),
@@ -71,7 +73,7 @@ def long_table(frame: Frame) -> Table:
 def _long_rows(
     frame: Frame, readers: Sequence[Reader], work: Work, answers: Answers
 ) -> Iterator[Row]:
-    head = Part(*frame.opening, work.dialogue, work.rater, work.position, work.state)
+    head = Part(*frame.opening, work.dialogue, work.rater, work.position, work.kind, work.state)
     tail = Part(work.opened_at, work.submitted_at, work.active_seconds, work.paused_seconds)
     comments = frame.options.comments
     for reader in readers:

@@ -8,6 +8,7 @@ from review.items import Item
 from review.models import Evidence, Flag
 from review.tables.frame import (
     DIALOGUE,
+    KIND,
     OPENING,
     RATER,
     STATE,
@@ -32,7 +33,7 @@ def flags_table(frame: Frame) -> Table:
     safety = form.definition.safety if form else None
     questions = safety.questions if safety else ()
     columns = (
-        *OPENING, DIALOGUE, RATER, STATE,
+        *OPENING, DIALOGUE, RATER, KIND, STATE,
         Column("flag", "code", "id of the flag"),
         *_kinds(form, safety),
         Column("turn", "integer", TURN, missing="empty = about the whole dialogue"),
@@ -88,7 +89,7 @@ def _flag_row(frame: Frame, safety: FlagForm | None, work: Work, flag: Flag) -> 
     grades = {one.key: str(one.label) for one in safety.severities} if safety else {}
     kind = kinds.get(flag.category)
     cells: list[Cell] = [
-        *frame.opening, work.dialogue, work.rater, work.state, str(flag.uid),
+        *frame.opening, work.dialogue, work.rater, work.kind, work.state, str(flag.uid),
         flag.category, kind.number if kind else None, str(kind.label) if kind else None,
         flag.severity, grades.get(flag.severity), flag.turn_number, flag.start, flag.end,
         *(flag.details.get(item.key) for item in (safety.questions if safety else ())),
@@ -101,7 +102,7 @@ def _flag_row(frame: Frame, safety: FlagForm | None, work: Work, flag: Flag) -> 
 def evidence_table(frame: Frame) -> Table:
     """One row per passage that a rater attached to an item and did not take back."""
     columns = (
-        *OPENING, DIALOGUE, RATER, STATE,
+        *OPENING, DIALOGUE, RATER, KIND, STATE,
         Column("evidence", "code", "id of the mark"),
         Column("instrument", "code", "key of the instrument"),
         Column("instrument_version", "code", "version of the instrument"),
@@ -120,8 +121,8 @@ def evidence_table(frame: Frame) -> Table:
                 for mark in found.get(work.pk, ()):
                     form = forms[mark.instrument_id]
                     yield [
-                        *frame.opening, work.dialogue, work.rater, work.state, str(mark.uid),
-                        form.key, form.version, mark.item,
+                        *frame.opening, work.dialogue, work.rater, work.kind, work.state,
+                        str(mark.uid), form.key, form.version, mark.item,
                         mark.turn_number, mark.start, mark.end, mark.created_at,
                     ]  # fmt: skip
 

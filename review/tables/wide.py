@@ -9,6 +9,7 @@ from review.items import Item
 from review.models import Flag
 from review.tables.frame import (
     DIALOGUE,
+    KIND,
     OPENED,
     OPENING,
     POSITION,
@@ -35,6 +36,7 @@ def wide_table(frame: Frame) -> Table:
     columns = [
         *OPENING, DIALOGUE, RATER,
         POSITION,
+        KIND,
         STATE,
         Column("return_reason", "code", "why it was handed back", choices(RETURN_REASONS)),
         OPENED,
@@ -81,7 +83,7 @@ def column_names(frame: Frame) -> dict[tuple[int, str], str]:
 
 
 RESERVED = frozenset(
-    {"data", "study", "study_id", "dialogue", "rater", "position", "assignment_state",
+    {"data", "study", "study_id", "dialogue", "rater", "position", "kind", "assignment_state",
      "return_reason", "opened_at", "submitted_at", "active_seconds", "paused_seconds",
      "missing_items", "flags", "comment"}
 )  # fmt: skip
@@ -143,8 +145,9 @@ def _wide_row(
     flags: int,
 ) -> Row:
     cells: list[Cell] = [
-        *frame.opening, work.dialogue, work.rater, work.position, work.state, work.return_reason,
-        work.opened_at, work.submitted_at, work.active_seconds, work.paused_seconds,
+        *frame.opening, work.dialogue, work.rater, work.position, work.kind, work.state,
+        work.return_reason, work.opened_at, work.submitted_at,
+        work.active_seconds, work.paused_seconds,
     ]  # fmt: skip
     missing = []
     for reader in readers:

@@ -128,6 +128,7 @@ def test_long_row_says_who_what_and_when(study):
         "dialogue": "D001",
         "rater": "R1",
         "position": "1",
+        "kind": "live",
         "assignment_state": "submitted",
         "instrument": "sqpsych-expert",
         "instrument_version": form.version,
@@ -200,6 +201,36 @@ def test_wide_has_the_items_in_order_then_totals(study):
         "t2_paraphrasing=not_sure",
         "t4_validation=not_answered",
     ]
+
+
+def test_practice_and_calibration_stay_out_and_repeats_are_marked(study, rater):
+    for number, kind in enumerate(("practice", "calibration", "repeat"), start=11):
+        row = study.study_dialogues.get(code="D001")
+        work = Assignment.objects.create(
+            study=study, study_dialogue=row, rater=rater, position=number, kind=kind
+        )
+        answer(submitted(work), "t1_key_thoughts", "1")
+        raise_flag(work)
+        mark(work)
+    for name in ("ratings_wide", "flags", "evidence"):
+        rows = table(study, name)
+        assert [row["kind"] for row in rows if row["rater"] == "R1"][:2] in (
+            ["live", "repeat"],
+            ["repeat"],
+        )
+        assert {row["kind"] for row in rows} <= {"live", "repeat"}
+    assert {row["kind"] for row in table(study)} == {"live", "repeat"}
+
+
+def mark(work: Assignment) -> Evidence:
+    return Evidence.objects.create(
+        assignment=work,
+        instrument=make_instrument(),
+        item="t1_key_thoughts",
+        turn_number=1,
+        start=0,
+        end=2,
+    )
 
 
 def test_wide_total_is_of_the_scored_items_only(rater):
@@ -369,6 +400,7 @@ def test_flags_say_what_where_and_how_bad(study, rater):
     assert {name: told[name] for name in list(told)[3:-2]} == {
         "dialogue": "D001",
         "rater": "R1",
+        "kind": "live",
         "assignment_state": "submitted",
         "flag": str(flag.uid),
         "category": "risk_cue_missed",
