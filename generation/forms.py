@@ -28,6 +28,7 @@ else:
     SetField = forms.ModelChoiceField
 
 DEFAULT_SEED = 1
+MAX_DEFINITION_BYTES = 1_000_000
 
 
 class ImportForm(forms.Form):
@@ -59,6 +60,26 @@ class ImportForm(forms.Form):
         """The name given, else the file's name without its ending."""
         given: str = self.cleaned_data["name"].strip()
         return given or str(self.cleaned_data["file"].name).rsplit(".", 1)[0][:120]
+
+
+class QuestionnaireForm(forms.Form):
+    """A group's own questionnaire definition."""
+
+    file = forms.FileField(
+        label="File",
+        allow_empty_file=True,
+        help_text="TOML in UTF-8, at most 1 MB.",
+        widget=forms.FileInput(attrs={"accept": ".toml"}),
+    )
+
+    def clean_file(self) -> "UploadedFile[Any]":
+        """Refuse what is too large to be a definition, before it is read into memory."""
+        upload: UploadedFile[Any] = self.cleaned_data["file"]
+        if (upload.size or 0) > MAX_DEFINITION_BYTES:
+            raise forms.ValidationError(
+                "The file is larger than 1 MB; a definition is a short text file."
+            )
+        return upload
 
 
 class SampleForm(forms.Form):

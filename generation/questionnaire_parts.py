@@ -47,6 +47,7 @@ Language = Annotated[
     str,
     _matching(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", "must be a language tag such as en or de-DE"),
 ]
+NOT_SHOWN = "(not shown: the licence does not allow it)"
 Points = Annotated[int, Field(ge=0, le=10_000)]
 
 
@@ -54,16 +55,33 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+Names = Annotated[tuple[Line, ...], Field(strict=False, max_length=50)]
+
+
 class Option(_Strict):
-    """One answer option; `sentence` is what the client agent is told about itself."""
+    """One answer option; `sentence` is what the client agent is told about itself.
+
+    `value` is the code in files; `points` is what it adds to the total, where that differs.
+    `accepts` are other words for it in files.
+    """
 
     value: Points
     label: Line
     sentence: Line
+    points: Points | None = None
+    accepts: Names = ()
+
+    @property
+    def counts(self) -> int:
+        """What the option adds to the total."""
+        return self.value if self.points is None else self.points
 
 
 class Item(_Strict):
-    """One question; an answer of `risk_from` or more makes the profile risk-positive."""
+    """One question; an answer of `risk_from` or more makes the profile risk-positive.
+
+    An item that is not `scored` adds nothing to the total. `accepts` are its other names in files.
+    """
 
     key: Key
     number: Annotated[int, Field(ge=1, le=500)]
@@ -71,14 +89,21 @@ class Item(_Strict):
     topic: Line
     options: Annotated[tuple[Option, ...], Field(strict=False, min_length=2, max_length=50)]
     risk_from: Annotated[int, Field(ge=1)] | None = None
+    scored: bool = True
+    accepts: Names = ()
 
 
 class Band(_Strict):
-    """A severity band; both limits belong to it."""
+    """A severity band; both limits belong to it.
+
+    `level` makes bands of several scales comparable: 0 none or minimal, 1 mild, 2 moderate,
+    3 severe.
+    """
 
     low: Points
     high: Points
     label: Line
+    level: Annotated[int, Field(ge=0, le=3)] | None = None
 
 
 class Scoring(_Strict):
@@ -89,7 +114,11 @@ class Scoring(_Strict):
 
 
 class Definition(_Strict):
-    """A checked questionnaire. `toml` is its normalised source and `sha256` the hash of that."""
+    """A checked questionnaire. `toml` is its normalised source and `sha256` the hash of that.
+
+    `names` are what files call it. `measures` and the bands' levels are what a diagnosis is
+    compared with.
+    """
 
     key: Key
     version: Version
@@ -99,6 +128,8 @@ class Definition(_Strict):
     language: Language
     recall: Line
     show_text: bool
+    names: Names = ()
+    measures: Literal["depression", "anxiety"] | None = None
     bands_source: Line | None = None
     scoring: Scoring = Scoring()
     items: Annotated[tuple[Item, ...], Field(strict=False, min_length=1, max_length=500)]
@@ -109,7 +140,9 @@ class Definition(_Strict):
     @property
     def maximum(self) -> int:
         """The highest total that the options allow."""
-        return sum(item.options[-1].value for item in self.items)
+        return sum(
+            max(option.counts for option in item.options) for item in self.items if item.scored
+        )
 
     def display_text(self, item: Item) -> str:
         """The item's wording for a page or an export; its topic alone where the licence forbids."""
@@ -118,3 +151,7 @@ class Definition(_Strict):
     def display_label(self, option: Option) -> str:
         """The option's wording, or its value alone where the licence forbids showing text."""
         return option.label if self.show_text else str(option.value)
+
+    def display_sentence(self, option: Option) -> str:
+        """What the client agent is told, or a stand-in: the sentence may be the scale's own."""
+        return option.sentence if self.show_text else NOT_SHOWN

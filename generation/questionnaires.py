@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from generation.questionnaire_parts import Band, Definition, Item, Option
 from generation.toml_places import explain, place
+from generation.utterances import wire_text
 
 __all__ = [
     "Band",
@@ -31,6 +32,7 @@ __all__ = [
     "load_definition",
     "score",
     "sentences",
+    "without_wording",
 ]
 
 BUILTIN_FOLDER = Path(__file__).with_name("questionnaires")
@@ -75,7 +77,7 @@ def load_definition(text: str, *, origin: str) -> Definition:
         definition = Definition.model_validate({**raw, "sha256": digest, "toml": text})
     except ValidationError as error:
         raise DefinitionError(explain(error, text, origin=origin)) from None
-    for check in (_check_items, _check_options, _check_bands):
+    for check in (_check_items, _check_options, _check_bands, _check_levels):
         if problem := check(definition):
             where = place(text, problem[0], origin=origin)
             raise DefinitionError(f"{where}: {problem[1]}")
@@ -104,7 +106,7 @@ def score(definition: Definition, answers: Mapping[str, int]) -> Score:
     """Sum the answers (item key -> value). Raises ValueError on an unknown item or value."""
     chosen = _chosen(definition, answers)
     complete = len(chosen) == len(definition.items)
-    total = sum(option.value for _, option in chosen) if complete else None
+    total = sum(option.counts for item, option in chosen if item.scored) if complete else None
     risk = any(
         item.risk_from is not None and option.value >= item.risk_from for item, option in chosen
     )
@@ -124,6 +126,19 @@ def sentences(definition: Definition, answers: Mapping[str, int]) -> list[str]:
     Raises ValueError on an unknown item or value.
     """
     return [option.sentence for _, option in _chosen(definition, answers)]
+
+
+def without_wording(text: str, definitions: Iterable[Definition]) -> str:
+    """The text with the sentences taken out of those questionnaires that may not be shown."""
+    for definition in definitions:
+        if definition.show_text:
+            continue
+        for item in definition.items:
+            for option in item.options:
+                stand_in = f"[item {item.number} ({item.topic}), answer {option.value}]"
+                for spoken in {option.sentence, wire_text(option.sentence)}:
+                    text = text.replace(spoken, stand_in)
+    return text
 
 
 def _chosen(definition: Definition, answers: Mapping[str, int]) -> list[tuple[Item, Option]]:
@@ -177,7 +192,7 @@ def _check_options(definition: Definition) -> _Found:
                         f"two options of {item.key} have the same {part}; give each its own."
                     )
                 seen.add(words.casefold())
-        if problem := _check_sentences(definition, index, item):
+        if problem := _check_sentences(definition, index, item) or _check_accepts(index, item):
             return problem
         if item.risk_from is not None and item.risk_from not in values:
             return ("items", index, "risk_from"), (
@@ -194,6 +209,18 @@ def _check_sentences(definition: Definition, index: int, item: Item) -> _Found:
             return ("items", index, "options", number, "sentence"), (
                 "the sentence names the questionnaire's code; write what the client would say."
             )
+    return None
+
+
+def _check_accepts(index: int, item: Item) -> _Found:
+    """Words for two options would make an answer in a file ambiguous."""
+    taken: dict[str, int] = {}
+    for number, option in enumerate(item.options):
+        for words in (option.label, option.sentence, *option.accepts):
+            if taken.setdefault(words.casefold(), number) != number:
+                return ("items", index, "options", number, "accepts"), (
+                    f"two options of {item.key} are known by the same words; give each its own."
+                )
     return None
 
 
@@ -220,4 +247,18 @@ def _check_bands(definition: Definition) -> _Found:
         )
     if definition.bands_source is None:
         return ("bands", 0), "bands need a citation; add 'bands_source'."
+    return None
+
+
+def _check_levels(definition: Definition) -> _Found:
+    levels = [part.level for part in definition.bands]
+    known = [level for level in levels if level is not None]
+    if not known:
+        return None
+    if len(known) < len(levels):
+        index = levels.index(None)
+        return ("bands", index), "this band has no 'level' though others have; add it to all."
+    for index in range(1, len(known)):
+        if known[index] < known[index - 1]:
+            return ("bands", index, "level"), "'level' must not fall from band to band; change it."
     return None

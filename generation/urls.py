@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from generation.views import batches, dialogues, endpoints, profiles
+from generation.views import batches, dialogues, endpoints, profiles, questionnaires
 
 app_name = "generation"
 
@@ -39,6 +39,18 @@ urlpatterns: list[URLPattern] = [
     path("profiles/sample/", profiles.profile_sample, name="profile_sample"),
     path("profiles/<int:set_id>/", profiles.profile_set_detail, name="profile_set_detail"),
     path("profiles/<int:set_id>/<str:profile_id>/", profiles.profile_detail, name="profile_detail"),
+    path("questionnaires/", questionnaires.questionnaire_list, name="questionnaire_list"),
+    path("questionnaires/new/", questionnaires.questionnaire_add, name="questionnaire_add"),
+    path(
+        "questionnaires/<int:questionnaire_id>/",
+        questionnaires.questionnaire_detail,
+        name="questionnaire_detail",
+    ),
+    path(
+        "questionnaires/<int:questionnaire_id>/file/",
+        questionnaires.questionnaire_file,
+        name="questionnaire_file",
+    ),
     path("batches/", batches.batch_list, name="batch_list"),
     path("batches/new/", batches.batch_create, name="batch_create"),
     path("batches/<int:batch_id>/", batches.batch_detail, name="batch_detail"),

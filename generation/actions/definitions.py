@@ -34,15 +34,36 @@ def sync_definitions() -> int:
 
 @transaction.atomic
 def add_questionnaire(*, text: str, origin: str, by: User | None) -> Questionnaire:
-    """Store a group's own questionnaire file; the same text again gives the row it has."""
+    """Store a group's own questionnaire file; the same text again gives the row it has.
+
+    Raises Refused when the file is faulty, its key is a built-in one's, or its key and version
+    stand for another text already.
+    """
     try:
         definition = load_definition(text, origin=origin)
     except DefinitionError as error:
         raise Refused(str(error)) from None
+    _check_free(definition, origin)
     Questionnaire.objects.bulk_create([_questionnaire(definition)], ignore_conflicts=True)
     row = Questionnaire.objects.get(sha256=definition.sha256)
     audit.record(by=by, action="questionnaire.add", target=str(row), sha256=row.sha256)
     return row
+
+
+def _check_free(definition: Definition, origin: str) -> None:
+    """One key and version never means two texts: results name them side by side."""
+    builtin = builtin_definitions().get(definition.key)
+    if builtin is not None and builtin.sha256 != definition.sha256:
+        raise Refused(
+            f"{origin}: '{definition.key}' comes with the program; give your questionnaire "
+            "another 'key'."
+        )
+    same = Questionnaire.objects.filter(key=definition.key, version=definition.version)
+    if same.exclude(sha256=definition.sha256).exists():
+        raise Refused(
+            f"{origin}: {definition.key} {definition.version} is stored with another text; "
+            "raise 'version'."
+        )
 
 
 @transaction.atomic

@@ -8,8 +8,10 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from generation import words
+from generation.actions.definitions import stored_definitions
 from generation.filters import DialogueFilter
 from generation.models import Dialogue, DialogueState, Origin
+from generation.questionnaires import without_wording
 from generation.views.batch_page import with_findings
 from generation.views.dialogue_page import (
     TONES,
@@ -92,9 +94,14 @@ def _prompts(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any
     ]
     prompts = part(dialogue.provenance, "prompts")
     if request.user.may(Verb.SEE_PROFILES):
+        hashes = dialogue.profile.questionnaires if dialogue.profile else {}
+        definitions = stored_definitions(hashes).values()
         told += [
-            ("What the therapist knows about the client", prompts.get("therapist_case", "")),
-            ("What the client knows about itself", prompts.get("client_case", "")),
+            (title, without_wording(prompts.get(name, ""), definitions))
+            for title, name in (
+                ("What the therapist knows about the client", "therapist_case"),
+                ("What the client knows about itself", "client_case"),
+            )
         ]
     return {"prompts": [(title, text) for title, text in told if text]}
 

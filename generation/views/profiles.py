@@ -209,7 +209,7 @@ def _questionnaire(
                     definition.display_text(item),
                     definition.display_label(option),
                     option.value,
-                    option.sentence,
+                    definition.display_sentence(option),
                     risky,
                 )
             )

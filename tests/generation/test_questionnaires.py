@@ -90,10 +90,10 @@ def test_builtin_definitions_are_the_four_public_ones() -> None:
         for key, d in builtin_definitions().items()
     }
     assert shapes == {
-        "phq9": (9, 27, "1.0", True, "en"),
-        "gad7": (7, 21, "1.0", True, "en"),
-        "hamd17": (17, 52, "1.0", True, "en"),
-        "hama": (14, 56, "1.0", True, "en"),
+        "phq9": (9, 27, "1.1", True, "en"),
+        "gad7": (7, 21, "1.1", True, "en"),
+        "hamd17": (17, 52, "1.1", True, "en"),
+        "hama": (14, 56, "1.1", True, "en"),
     }
 
 

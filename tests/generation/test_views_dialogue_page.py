@@ -28,7 +28,7 @@ def test_page_costs_the_same_for_any_number_of_turns(
     dialogue = batch.dialogues.order_by("pk")[1]
     rows.speak(dialogue, ["a"] * size, endpoint=rows.make_server("gpu-2"))
     rows.notice(dialogue, "loops", 1)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         person.get(f"/dialogues/{dialogue.uid}/")
 
 

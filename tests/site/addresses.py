@@ -12,6 +12,7 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from generation.models import Questionnaire
 from generation.profiles import sample_profiles, write_profiles
 from generation.questionnaires import builtin_definitions
 from tests.site.scene import EXPERT, ITEM, NOWHERE, ROLES, Scene
@@ -60,6 +61,15 @@ def _profile_file(_: Scene) -> dict[str, Any]:
     text = write_profiles(records, definitions)
     content = text if isinstance(text, bytes) else text.encode()
     return {"name": "a new set", "file": SimpleUploadedFile("clients.csv", content)}
+
+
+def _questionnaire_file(_: Scene) -> dict[str, Any]:
+    toml = builtin_definitions()["gad7"].toml.replace('key = "gad7', 'key = "own')
+    return {"file": SimpleUploadedFile("own.toml", toml.encode())}
+
+
+def _gad7(_: Scene) -> list[Any]:
+    return [Questionnaire.objects.get(key="gad7").pk]
 
 
 def _batch(scene: Scene) -> dict[str, Any]:
@@ -176,6 +186,10 @@ TABLE: dict[str, Address] = {
         lambda s: [s.profile_set.pk, s.profile.profile_id],
         missing=(0, "hiddenprofile"),
     ),
+    "generation:questionnaire_list": Address(MANAGERS, "405"),
+    "generation:questionnaire_add": Address(MANAGERS, MANAGE, data=_questionnaire_file),
+    "generation:questionnaire_detail": Address(MANAGERS, "405", _gad7, missing=(0,)),
+    "generation:questionnaire_file": Address(MANAGERS, "405", _gad7, missing=(0,)),
     "generation:batch_list": Address(STAFF, "405"),
     "generation:batch_create": Address(MANAGERS, MANAGE, data=_batch),
     "generation:batch_detail": Address(STAFF, "405", lambda s: [s.batch.pk], missing=(0,)),
