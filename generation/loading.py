@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, Q
 
-from generation.actions.definitions import parsed_protocol
+from generation.actions.definitions import arm_protocol
 from generation.defects import DefectKind
 from generation.models import Arm, Attempt, AttemptOutcome, Dialogue, Turn
 from generation.prompts import Prompts
@@ -81,7 +81,7 @@ def _load_plans(arm_ids: set[int], plans: dict[int, ArmPlan]) -> None:
         return
     for arm in Arm.objects.filter(pk__in=arm_ids).select_related("protocol"):
         plans[arm.pk] = ArmPlan(
-            protocol=parsed_protocol(arm.protocol.toml),
+            protocol=arm_protocol(arm.protocol.toml, arm.switches),
             models={THERAPIST: arm.therapist_model, CLIENT: arm.client_model},
             sampling={THERAPIST: arm.sampling[THERAPIST], CLIENT: arm.sampling[CLIENT]},
         )

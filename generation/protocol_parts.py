@@ -17,13 +17,13 @@ from pydantic_core import PydanticCustomError
 from generation.defects import DefectKind
 from generation.utterances import Role
 
-Sees: TypeAlias = Literal["nothing", "client_text", "intake_text", "full_text"]
+Sees: TypeAlias = Literal["nothing", "life_text", "client_text", "intake_text", "full_text"]
 Action: TypeAlias = Literal["note", "keep", "fail"]
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=1)]
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Key: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
 
-PROFILE_TEXTS: Final = frozenset({"client_text", "intake_text", "full_text"})
+PROFILE_TEXTS: Final = frozenset({"life_text", "client_text", "intake_text", "full_text"})
 SYSTEM_PLACEHOLDERS: Final = frozenset({"words", "marker", "steps"})
 NOTE_PLACEHOLDERS: Final = frozenset({"marker"})
 PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")

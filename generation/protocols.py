@@ -8,6 +8,7 @@ group's own). ``prompts.render`` turns a protocol and profile texts into the two
 import functools
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -29,7 +30,8 @@ from generation.protocol_parts import (
     Variant,
     wrong,
 )
-from generation.toml_places import explain
+from generation.protocol_switches import Switch, SwitchError, Value, read_switches
+from generation.toml_places import explain, place
 from generation.utterances import Role
 
 __all__ = [
@@ -67,6 +69,7 @@ class Protocol(Frozen):
     script: Literal["latin", "any"] = "latin"
     context_rule: Literal["fail"] = "fail"
     profile_limit: Count = 20_000
+    risk_profiles: Literal["opt_in", "include"] = "opt_in"
     phases: tuple[Phase, ...] = ()
     therapist: RolePrompt
     client: RolePrompt
@@ -74,6 +77,7 @@ class Protocol(Frozen):
     sampling: Sampling
     families: dict[str, Family] = Field(default_factory=dict)
     retry: RetryPolicy
+    switches: tuple[Switch, ...] = ()
     sha256: str
     toml: str
 
@@ -83,7 +87,35 @@ class Protocol(Frozen):
             raise wrong("has no therapist.opening, which the first request needs")
         if len({phase.key for phase in self.phases}) != len(self.phases):
             raise wrong("has two phases with the same key")
+        if len({switch.key for switch in self.switches}) != len(self.switches):
+            raise wrong("has two switches with the same key")
         return self
+
+    def settings(self, given: Mapping[str, object]) -> dict[str, Value]:
+        """The switches that a person or a script set, as an arm stores them.
+
+        Raises:
+            SwitchError: one sentence on an unknown switch or value.
+        """
+        return read_switches(self.switches, given, tomllib.loads(self.toml))
+
+    def switched(self, settings: Mapping[str, Value]) -> "Protocol":
+        """This protocol with switches set, under the same hash: the file is the same.
+
+        Raises:
+            ProtocolError: the settings do not go together.
+        """
+        data = tomllib.loads(self.toml)
+        try:
+            for switch in self.switches:
+                if switch.key in settings:
+                    data = switch.apply(data, settings[switch.key])
+            return Protocol.model_validate({**data, "sha256": self.sha256, "toml": self.toml})
+        except SwitchError as error:
+            raise ProtocolError(str(error)) from error
+        except ValidationError as error:
+            names = ", ".join(f"{key} = {value}" for key, value in settings.items())
+            raise ProtocolError(explain(error, "", origin=f"{self.key} with {names}")) from error
 
     def role(self, role: Role) -> RolePrompt:
         """The prompt of a role."""
@@ -134,9 +166,18 @@ def load_protocol(text: str, *, origin: str) -> Protocol:
             raise ProtocolError(f"{origin}, key {name}: is computed and must not be in the file.")
     digest = hashlib.sha256(text.encode()).hexdigest()
     try:
-        return Protocol.model_validate({**data, "sha256": digest, "toml": text})
+        protocol = Protocol.model_validate({**data, "sha256": digest, "toml": text})
     except ValidationError as error:
         raise ProtocolError(explain(error, text, origin=origin)) from error
+    for number, switch in enumerate(protocol.switches):
+        for setting in switch.settings():
+            try:
+                protocol.switched({switch.key: setting})
+            except ProtocolError as error:
+                raise ProtocolError(
+                    f"{place(text, ('switches', number), origin=origin)}: {error}"
+                ) from error
+    return protocol
 
 
 @functools.cache

@@ -17,6 +17,7 @@ _STRINGS_AND_COMMENTS = re.compile(
     r'"""(?:\\.|(?!""").)*"""|\'\'\'(?:(?!\'\'\').)*\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*',
     re.DOTALL,
 )
+_SINGULAR = {"switches": "switch"}
 _LIMITS = {
     "greater_than_equal": ("ge", "must be {} or more"),
     "less_than_equal": ("le", "must be {} or less"),
@@ -45,7 +46,7 @@ def place(text: str, loc: Sequence[str | int], *, origin: str) -> str:
     parts = [origin] if line is None else [f"{origin}, line {line}"]
     for name, index in pairwise(loc):
         if isinstance(name, str) and isinstance(index, int):
-            parts.append(f"{name.removesuffix('s')} {index + 1}")
+            parts.append(f"{_SINGULAR.get(name, name.removesuffix('s'))} {index + 1}")
     return ", ".join(parts)
 
 

@@ -4,10 +4,10 @@ Each changes rows and leaves its audit trail in one transaction, or raises ``Ref
 sentence and changes nothing.
 """
 
+from generation.actions.batch_making import create_batch
 from generation.actions.batches import (
     add_replicates,
     cancel_batch,
-    create_batch,
     pause_batch,
     resume_batch,
     retry_failed,
@@ -29,8 +29,10 @@ from generation.actions.dialogues import corpus_of, import_dialogues, record_exp
 from generation.actions.endpoints import add_endpoint, set_endpoint_state
 from generation.actions.errors import Refused
 from generation.actions.profiles import import_profiles, record_of, sample_profiles
+from generation.actions.recipes import ArmSpec
 
 __all__ = [
+    "ArmSpec",
     "Refused",
     "add_endpoint",
     "add_protocol",

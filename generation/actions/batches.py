@@ -1,73 +1,25 @@
-"""Batches: made, paused, resumed, cancelled, tried again, extended."""
+"""Batches under way: paused, resumed, cancelled, tried again, extended."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from generation.actions.definitions import protocol_row
+from generation.actions.batch_making import add_dialogues, check_size
+from generation.actions.chosen_profiles import profiles_of
 from generation.actions.errors import Refused
-from generation.actions.recipes import Recipe, arm_for, dialogues_for
 from generation.actions.waking import wake_engine
 from generation.models import (
-    Arm,
     Batch,
     BatchState,
-    ClientProfile,
-    Dialogue,
     DialogueState,
-    Endpoint,
     EngineEvent,
-    ProfileSet,
-    Protocol,
 )
 from sqpsych_site import audit
 from sqpsych_site.models import User
 
-MAX_DIALOGUES = 200_000
 _OPEN = (DialogueState.WAITING, DialogueState.RUNNING)
-_CHUNK = 500
-
-
-@transaction.atomic
-def create_batch(
-    *,
-    name: str,
-    profile_set: ProfileSet | str,
-    protocol: Protocol | str,
-    model: str,
-    per_profile: int = 1,
-    seed: int = 0,
-    by: User | None,
-    therapist_model: str | None = None,
-    client_model: str | None = None,
-    sampling: Mapping[str, Mapping[str, float | int]] | None = None,
-    label: str = "A",
-) -> Batch:
-    """Make a batch with one arm: one waiting dialogue per profile and replicate.
-
-    ``sampling`` (role -> values) goes over the protocol's own. Prompts are rendered and stored
-    now, so that a dialogue resumes anywhere with the same texts. Raises Refused.
-    """
-    chosen = _profile_set(profile_set)
-    _check_size(name, chosen, per_profile, seed)
-    recipe = Recipe(
-        protocol=protocol_row(protocol),
-        therapist_model=_known_model(therapist_model or model),
-        client_model=_known_model(client_model or model),
-        sampling=sampling or {},
-    )
-    batch = Batch.objects.create(
-        name=name.strip(), profile_set=chosen, per_profile=per_profile, seed=seed, created_by=by
-    )
-    arm = arm_for(recipe, batch=batch, label=label)
-    arm.save(force_insert=True)
-    made = _add_dialogues(arm, range(1, per_profile + 1))
-    EngineEvent.objects.create(batch=batch, message=f"The batch was started with {made} dialogues.")
-    wake_engine()
-    return batch
 
 
 @transaction.atomic
@@ -143,81 +95,18 @@ def add_replicates(*, batch: Batch, count: int, by: User | None) -> int:
     locked = _locked(batch)
     if locked.state == BatchState.CANCELLED:
         raise Refused(f"The batch “{locked.name}” was cancelled; start a new one instead.")
-    _check_size(locked.name, locked.profile_set, locked.per_profile + count, locked.seed)
+    arms = list(locked.arms.select_related("protocol", "batch__profile_set"))
+    check_size(profiles_of(locked).count(), locked.per_profile + count, len(arms))
     if count < 1:
         raise Refused("The number of further dialogues per profile must be at least 1.")
     last = locked.dialogues.aggregate(last=Max("replicate"))["last"] or 0
-    made = sum(
-        _add_dialogues(arm, range(last + 1, last + count + 1))
-        for arm in locked.arms.select_related("protocol", "batch")
-    )
+    made = sum(add_dialogues(arm, range(last + 1, last + count + 1)) for arm in arms)
     Batch.objects.filter(pk=locked.pk).update(per_profile=last + count)
     _reopen(locked)
     EngineEvent.objects.create(batch=locked, message=f"{made} dialogues were added.")
     audit.record(by=by, action="batch.add_replicates", target=f"batch {locked.pk}", dialogues=made)
     wake_engine()
     return made
-
-
-def _add_dialogues(arm: Arm, replicates: Sequence[int]) -> int:
-    """Store one waiting dialogue per profile of the batch and replicate."""
-    made = 0
-    for chunk in _in_chunks(arm.batch.profile_set):
-        rows = dialogues_for(arm, chunk, replicates)
-        Dialogue.objects.bulk_create(rows, batch_size=_CHUNK)
-        made += len(rows)
-    return made
-
-
-def _in_chunks(profile_set: ProfileSet) -> Iterator[list[ClientProfile]]:
-    chunk: list[ClientProfile] = []
-    for profile in profile_set.profiles.order_by("pk").iterator(chunk_size=_CHUNK):
-        chunk.append(profile)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _profile_set(chosen: ProfileSet | str) -> ProfileSet:
-    if isinstance(chosen, ProfileSet):
-        return chosen
-    found = ProfileSet.objects.filter(name=chosen).first()
-    if found is None and chosen.isdecimal():
-        found = ProfileSet.objects.filter(pk=int(chosen[:18])).first()
-    if found is None:
-        raise Refused(f"There is no profile set “{chosen}”; import one or sample one first.")
-    return found
-
-
-def _check_size(name: str, profile_set: ProfileSet, per_profile: int, seed: int) -> None:
-    if not name.strip():
-        raise Refused("A batch needs a name.")
-    if len(name.strip()) > 120:
-        raise Refused("The name of a batch has at most 120 characters.")
-    if per_profile < 1:
-        raise Refused("The number of dialogues per profile must be at least 1.")
-    if not -(2**63) <= seed < 2**63:
-        raise Refused("The seed must be a whole number of at most 18 digits.")
-    profiles = profile_set.profiles.count()
-    if not profiles:
-        raise Refused(f"The profile set “{profile_set.name}” holds no profiles.")
-    if profiles * per_profile > MAX_DIALOGUES:
-        raise Refused(
-            f"{profiles:,} profiles with {per_profile:,} dialogues each are more than"
-            f" {MAX_DIALOGUES:,} dialogues; make several batches."
-        )
-
-
-def _known_model(model: str) -> str:
-    known = sorted(set(Endpoint.objects.filter(enabled=True).values_list("model", flat=True)))
-    if model not in known:
-        offer = (
-            f"the models here are: {', '.join(known)}" if known else "no model server is entered"
-        )
-        raise Refused(f"No model server here serves the model “{model}”; {offer}.")
-    return model
 
 
 def _by(person: User | None) -> str:

@@ -1,11 +1,14 @@
 """Questionnaires and protocols as rows: a file is stored once, unchanged, under its hash."""
 
+import json
+from collections.abc import Mapping
 from functools import cache
 
 from django.db import transaction
 
 from generation.actions.errors import Refused
 from generation.models import Protocol, Questionnaire
+from generation.protocol_switches import Value
 from generation.protocols import Protocol as ProtocolData
 from generation.protocols import ProtocolError, builtin_protocols, load_protocol
 from generation.questionnaires import (
@@ -116,6 +119,21 @@ def protocol_row(protocol: str | Protocol) -> Protocol:
 def parsed_protocol(toml: str) -> ProtocolData:
     """The protocol of a stored file; read once per process, since rows never change."""
     return load_protocol(toml, origin="stored protocol")
+
+
+def arm_protocol(toml: str, switches: Mapping[str, Value]) -> ProtocolData:
+    """The protocol of a stored file with an arm's switches set; made once per process.
+
+    Raises ProtocolError when the switches do not go together.
+    """
+    return _switched(toml, json.dumps(switches, sort_keys=True))
+
+
+@cache
+def _switched(toml: str, switches: str) -> ProtocolData:
+    settings = json.loads(switches)
+    protocol = parsed_protocol(toml)
+    return protocol.switched(settings) if settings else protocol
 
 
 @cache

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,19 @@ from typing import Any
 from django.conf import settings
 from pydantic import ValidationError
 
-from generation.actions.definitions import parsed_protocol, stored_definitions
+from generation.actions.definitions import (
+    arm_protocol,
+    parsed_protocol,
+    protocol_row,
+    stored_definitions,
+)
 from generation.actions.errors import Refused
 from generation.actions.profiles import record_of
 from generation.models import Arm, Batch, ClientProfile, Dialogue, Protocol
-from generation.profiles import client_text, full_text, intake_text
+from generation.profiles import client_text, full_text, intake_text, life_text
 from generation.prompts import Prompts, render
+from generation.protocol_switches import SwitchError, Value
+from generation.protocols import Protocol as ProtocolData
 from generation.protocols import ProtocolError, Sampling
 from generation.questionnaires import Definition
 from generation.utterances import CLIENT, THERAPIST
@@ -25,47 +32,61 @@ ROLES = (THERAPIST, CLIENT)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a person chose for an arm."""
+class ArmSpec:
+    """What a person chose for an arm. ``sampling`` (role -> values) goes over the protocol's own,
+    ``switches`` (key -> setting) are those that the protocol declares."""
 
-    protocol: Protocol
+    label: str
+    protocol: Protocol | str
     therapist_model: str
     client_model: str
-    sampling: Mapping[str, Mapping[str, float | int]]
+    sampling: Mapping[str, Mapping[str, float | int]] = field(default_factory=dict)
+    switches: Mapping[str, object] = field(default_factory=dict)
 
 
-def arm_for(recipe: Recipe, *, batch: Batch, label: str) -> Arm:
-    """The unsaved arm with every setting resolved. Raises Refused on an absurd sampling value."""
+def arm_for(spec: ArmSpec, *, batch: Batch) -> Arm:
+    """The unsaved arm with every setting resolved. Raises Refused where one makes no sense."""
+    row = protocol_row(spec.protocol)
+    switches, protocol = _switched(spec, row)
+    models = {THERAPIST: spec.therapist_model, CLIENT: spec.client_model}
+    if unknown := sorted(set(spec.sampling) - set(ROLES)):
+        raise Refused(f"Sampling values are given for “{unknown[0]}”, which is no role.")
     resolved = {
-        role: _sampling(recipe, role, model)
-        for role, model in zip(ROLES, (recipe.therapist_model, recipe.client_model), strict=True)
+        role: _sampling(protocol, role, models[role], spec.sampling.get(role, {})) for role in ROLES
     }
     facts = {
-        "protocol": recipe.protocol.sha256,
-        "therapist_model": recipe.therapist_model,
-        "client_model": recipe.client_model,
+        "protocol": row.sha256,
+        "therapist_model": spec.therapist_model,
+        "client_model": spec.client_model,
         "sampling": resolved,
-        "switches": {},
+        "switches": switches,
     }
     return Arm(
         batch=batch,
-        label=label,
-        protocol=recipe.protocol,
-        therapist_model=recipe.therapist_model,
-        client_model=recipe.client_model,
+        label=spec.label.strip(),
+        protocol=row,
+        therapist_model=spec.therapist_model,
+        client_model=spec.client_model,
         sampling=resolved,
+        switches=switches,
         sha256=_digest(facts),
     )
 
 
-def _sampling(recipe: Recipe, role: str, model: str) -> dict[str, float | int]:
-    defaults = parsed_protocol(recipe.protocol.toml).sampling_for(model)
-    unknown = sorted(set(recipe.sampling) - set(ROLES))
-    if unknown:
-        raise Refused(f"Sampling values are given for “{unknown[0]}”, which is no role.")
+def _switched(spec: ArmSpec, row: Protocol) -> tuple[dict[str, Value], ProtocolData]:
     try:
-        merged = {**defaults.model_dump(), **recipe.sampling.get(role, {})}
-        return Sampling.model_validate(merged).as_request()
+        switches = parsed_protocol(row.toml).settings(spec.switches)
+        return switches, arm_protocol(row.toml, switches)
+    except (SwitchError, ProtocolError) as error:
+        raise Refused(f"Arm {spec.label}, protocol {row.key}: {error}") from None
+
+
+def _sampling(
+    protocol: ProtocolData, role: str, model: str, given: Mapping[str, float | int]
+) -> dict[str, float | int]:
+    defaults = protocol.sampling_for(model)
+    try:
+        return Sampling.model_validate({**defaults.model_dump(), **given}).as_request()
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in problem["loc"])
@@ -110,11 +131,12 @@ def _prompts(arm: Arm, profile: ClientProfile, definitions: Mapping[str, Definit
     texts = {
         "client_text": client_text(record, definitions),
         "intake_text": intake_text(record),
+        "life_text": life_text(record),
         "full_text": full_text(record, definitions),
     }
     try:
         return render(
-            parsed_protocol(arm.protocol.toml),
+            arm_protocol(arm.protocol.toml, arm.switches),
             texts,
             therapist_model=arm.therapist_model,
             client_model=arm.client_model,
@@ -155,6 +177,7 @@ def _provenance(arm: Arm, profile: ClientProfile, prompts: Prompts) -> dict[str,
             "sha256": protocol.sha256,
         },
         "arm": {"label": arm.label, "sha256": arm.sha256},
+        "switches": arm.switches,
         "models": {THERAPIST: arm.therapist_model, CLIENT: arm.client_model},
         "sampling": arm.sampling,
         "prompts": {

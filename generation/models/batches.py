@@ -29,6 +29,15 @@ class Batch(models.Model):
     profile_set = models.ForeignKey(ProfileSet, on_delete=models.PROTECT, related_name="batches")
     per_profile = models.PositiveIntegerField(default=1)
     seed = models.BigIntegerField()
+    profile_filter = models.JSONField(
+        default=dict, blank=True, help_text="which profiles of the set: see selection.py"
+    )
+    with_risk = models.BooleanField(
+        default=True, help_text="whether profiles with a positive risk item take part"
+    )
+    risk_reason = models.CharField(
+        max_length=300, blank=True, help_text="why they take part, where a protocol asks for it"
+    )
     state = models.CharField(max_length=12, choices=BatchState.choices, default=BatchState.RUNNING)
     state_reason = models.CharField(max_length=300, blank=True)
     created_by = models.ForeignKey(
@@ -42,7 +51,10 @@ class Batch(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
                 condition=Q(per_profile__gte=1), name="batch_per_profile_positive"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(risk_reason="") | Q(with_risk=True), name="batch_risk_reason_says_why"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -58,7 +70,7 @@ class Arm(models.Model):
     therapist_model = models.CharField(max_length=200)
     client_model = models.CharField(max_length=200)
     sampling = models.JSONField(default=dict, help_text="role -> sampling values")
-    switches = models.JSONField(default=dict, help_text="ablations, e.g. no questionnaire")
+    switches = models.JSONField(default=dict, help_text="what is otherwise than the protocol says")
     sha256 = models.CharField(max_length=64, help_text="hash over all settings of the arm")
 
     class Meta:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from generation import progress, words
-from generation.actions.definitions import parsed_protocol
+from generation.actions.definitions import arm_protocol
 from generation.models import (
     Arm,
     Batch,
@@ -124,7 +124,7 @@ def _lede(batch: Batch, arms: Sequence[Arm], dialogues: int) -> str:
 
 def _expected(arm: Arm) -> float:
     """Turns to expect of a dialogue before any is complete: those up to the nudge."""
-    return 2.0 * parsed_protocol(arm.protocol.toml).ending.nudge_from
+    return 2.0 * arm_protocol(arm.protocol.toml, arm.switches).ending.nudge_from
 
 
 def _sentence(figures: Figures, left: float | None, now: datetime) -> str:

@@ -30,6 +30,7 @@ version = "1"
 title = "A short talk"
 description = "For tests."
 source = "Our own."
+risk_profiles = "include"
 
 [therapist]
 sees = "intake_text"

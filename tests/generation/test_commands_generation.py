@@ -24,6 +24,7 @@ from tests.generation.engine_cases import (
     endpoint_for,
     short_protocol,
 )
+from tests.generation_rows import make_set
 
 
 @pytest.fixture
@@ -212,3 +213,42 @@ def test_export_of_an_unknown_batch_fails_with_one_line(tmp_path: Path) -> None:
         with pytest.raises(CommandError, match=f"^There is no batch {number}.$"):
             run("export_corpus", number, "--format", "turns", "--output", str(tmp_path / "x"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.django_db
+def test_start_batch_takes_several_arms_with_their_switches() -> None:
+    endpoint_for(FakeModelServer())
+    make_set(2, "people")
+    first, *_ = run(
+        "start_batch",
+        "--name=two",
+        "--profile-set=people",
+        "--arm=A:sqpsych:fake-model:fake-model",
+        "--arm=no answers:sqpsych:fake-model:fake-model:no_questionnaire",
+    )
+    batch = Batch.objects.get()
+    assert first == f"batch {batch.pk}"
+    assert list(batch.arms.order_by("label").values_list("label", "switches")) == [
+        ("A", {}),
+        ("no answers", {"no_questionnaire": True}),
+    ]
+    assert counts(batch) == {"waiting": 4}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "Give --model, or --arm for each arm."),
+        (["--arm=A:sqpsych:m"], "--arm A:sqpsych:m: write LABEL:PROTOCOL:THERAPIST:CLIENT"),
+        (["--arm=A:s:m:m", "--model=m"], "--arm names the models itself; leave --model out."),
+        (["--arm=A:sqpsych:fake-model:fake-model:x=1"], "Arm A, protocol sqpsych: there is no"),
+    ],
+)
+def test_start_batch_says_what_is_wrong_with_an_arm(arguments: list[str], line: str) -> None:
+    endpoint_for(FakeModelServer())
+    make_set(1, "people")
+    with pytest.raises(CommandError) as error:
+        run("start_batch", "--name=x", "--profile-set=people", *arguments)
+    assert str(error.value).startswith(line)
+    assert Batch.objects.count() == 0

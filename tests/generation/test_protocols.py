@@ -127,13 +127,13 @@ def test_retry_policy_names_what_follows_each_defect() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
-        ("{{ steps }}", "{{ stops }}", ("line 46", "placeholder stops", "marker, steps, words")),
-        ("{{ steps }}", "{{ steps", ("line 46", "double braces")),
+        ("{{ steps }}", "{{ stops }}", ("line 47", "placeholder stops", "marker, steps, words")),
+        ("{{ steps }}", "{{ steps", ("line 47", "double braces")),
         ("{{ full_text }}", "{{ client_text }}", ("'therapist'", "placeholder client_text")),
         ("{{ full_text }}", "", ("'therapist'", "placeholder full_text")),
         ('sees = "client_text"', 'sees = "all"', ("'sees' must be",)),
-        ("words = 64", 'words = "64"', ("line 48", "'words' must be a whole number")),
-        ("words = 64", "words = 0", ("line 48", "'words' must be 1 or more")),
+        ("words = 64", 'words = "64"', ("line 49", "'words' must be a whole number")),
+        ("words = 64", "words = 0", ("line 49", "'words' must be 1 or more")),
         ("min_exchanges = 15", "min_exchanges = 34", ("'ending'", "above stop_at")),
         ("nudge_from = 22", "nudge_from = 34", ("'ending'", "above stop_at")),
         ('marker = "[/END]"', 'marker = "the end"', ("'marker'",)),
@@ -144,7 +144,7 @@ def test_retry_policy_names_what_follows_each_defect() -> None:
         ('key = "agenda"', 'key = "mood"', ("two phases with the same key",)),
         ('name = "control"\nwhen', 'name = "control"\nwhenn', ("'whenn' is not known",)),
         ('key = "sqpsych"', 'key = "SQ Psych"', ("'key'",)),
-        ("[sampling]", "[sampling", ("not a valid TOML file", "line 138")),
+        ("[sampling]", "[sampling", ("not a valid TOML file", "line 139")),
         ("[sampling]", "[sampled]", ("'sampled' is not known",)),
     ],
 )
