@@ -7,8 +7,9 @@ is away costs a dialogue nothing but time.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 
@@ -87,6 +88,7 @@ class Driver:
     is_paused: Callable[[int], bool]
     turns: int = 0
     finished: int = 0
+    turns_of: Counter[int] = field(default_factory=Counter)
 
     async def drive(self, work: Work) -> None:
         """Drive a dialogue to its end. Raises LetGo (give it back) or Lost (forget it)."""
@@ -139,8 +141,10 @@ class Driver:
         model = work.plan.models[request.role]
         digest = messages_sha256(request.messages)
         while True:
-            lane = await self.lanes.acquire(model, work.lanes.get(request.role))
-            sent = prepare(work, request, lane, digest)
+            last = work.lanes.get(request.role)
+            place = await self.lanes.acquire(model, last, batch_id=work.batch_id)
+            lane = place.lane
+            sent = prepare(work, request, place, digest)
             sent_at = lane.limit.now()
             try:
                 self._check(work)
@@ -161,7 +165,7 @@ class Driver:
                 work.servers[lane.name] = lane.version
                 return sent, completion
             finally:
-                self.lanes.release(lane)
+                self.lanes.release(place)
             await self._pause(pause)
 
     async def _after_error(
@@ -245,6 +249,7 @@ class Driver:
             entry = Entry(work.dialogue_id, turn, (attempt,), tuple(found))
         await self._store(entry)
         self.turns += 1
+        self.turns_of[work.batch_id] += 1
         work.requests = work.rejected = work.errors = 0
         return entry.finish is not None
 

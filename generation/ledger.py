@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -230,12 +231,12 @@ def store_entries(owner: UUID, entries: Sequence[Entry]) -> list[bool]:
         ours = _lock_ours(owner, [entry.dialogue_id for entry in entries])
         results = [_may_store(entry, ours.get(entry.dialogue_id)) for entry in entries]
         kept = [entry for entry, stored in zip(entries, results, strict=True) if stored]
-        turns = [e.turn for e in kept if e.turn and ours[e.dialogue_id] == e.turn.number - 1]
-        _advance(turns)
-        Turn.objects.bulk_create(turns)
-        Attempt.objects.bulk_create(
-            [attempt for entry in kept for attempt in entry.attempts], ignore_conflicts=True
-        )
+        # Sent again after a lost connection: the turn is there, and so is all that came with it.
+        new = [e for e in kept if not (e.turn and ours[e.dialogue_id] == e.turn.number)]
+        attempts = _not_stored(new)
+        _advance(new, attempts)
+        Turn.objects.bulk_create([entry.turn for entry in new if entry.turn])
+        Attempt.objects.bulk_create(attempts)
         Finding.objects.bulk_create(
             [finding for entry in kept for finding in entry.findings], ignore_conflicts=True
         )
@@ -262,17 +263,71 @@ def _may_store(entry: Entry, turns_stored: int | None) -> bool:
     return entry.turn is None or turns_stored in {entry.turn.number - 1, entry.turn.number}
 
 
-def _advance(turns: Sequence[Turn]) -> None:
-    if not turns:
-        return
-    with connection.cursor() as cursor:
-        # A new turn is progress: claims counts only what came to nothing.
-        cursor.execute(
-            "UPDATE generation_dialogue SET turn_count = step.number, claims = 0"
-            " FROM unnest(%s::bigint[], %s::int[]) AS step(id, number)"
-            " WHERE generation_dialogue.id = step.id",
-            [[turn.dialogue_id for turn in turns], [turn.number for turn in turns]],
+def _not_stored(entries: Sequence[Entry]) -> list[Attempt]:
+    """The attempts of new entries, without those that a lost answer left behind."""
+    alone = [attempt for entry in entries if not entry.turn for attempt in entry.attempts]
+    known: set[tuple[int, int, int]] = set()
+    if alone:
+        # A turn is new for sure; an attempt without one may have been stored just before.
+        rows = Attempt.objects.filter(
+            dialogue_id__in={attempt.dialogue_id for attempt in alone},
+            turn_number__in={attempt.turn_number for attempt in alone},
         )
+        known = set(rows.values_list("dialogue_id", "turn_number", "number"))
+    made = (attempt for entry in entries for attempt in entry.attempts)
+    return [each for each in made if (each.dialogue_id, each.turn_number, each.number) not in known]
+
+
+_ADVANCE = """
+UPDATE generation_dialogue AS dialogue SET
+    turn_count = coalesce(step.turn, dialogue.turn_count),
+    claims = CASE WHEN step.turn IS NULL THEN dialogue.claims ELSE 0 END,
+    requests = requests + step.made,
+    prompt_tokens = prompt_tokens + step.asked,
+    cached_tokens = cached_tokens + step.cached,
+    cached_of_tokens = cached_of_tokens + step.cached_of,
+    completion_tokens = completion_tokens + step.said,
+    reply_ms = reply_ms + step.took,
+    gpu_us = gpu_us + step.gpu,
+    unpriced_us = unpriced_us + step.unpriced,
+    cost = cost + step.price
+FROM unnest(
+    %s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[]
+) AS step(id, turn, made, asked, cached, cached_of, said, took, gpu, unpriced, price)
+WHERE dialogue.id = step.id
+"""
+
+
+def _advance(entries: Sequence[Entry], attempts: Sequence[Attempt]) -> None:
+    """Count new turns and what the attempts cost in the dialogues' rows.
+
+    A new turn is progress: ``claims`` counts only what came to nothing.
+    """
+    turns = {entry.dialogue_id: entry.turn.number for entry in entries if entry.turn}
+    made: dict[int, list[Attempt]] = {pk: [] for pk in turns}
+    for attempt in attempts:
+        made.setdefault(attempt.dialogue_id, []).append(attempt)
+    if made:
+        steps = [(pk, turns.get(pk), *_sums(each)) for pk, each in made.items()]
+        with connection.cursor() as cursor:
+            cursor.execute(_ADVANCE, [list(column) for column in zip(*steps, strict=True)])
+
+
+def _sums(made: Sequence[Attempt]) -> tuple[int | Decimal, ...]:
+    """What attempts add up to, in the order of _ADVANCE."""
+    told = [each for each in made if each.cached_tokens is not None]
+    return (
+        len(made),
+        sum(each.prompt_tokens for each in made),
+        sum(each.cached_tokens or 0 for each in told),
+        sum(each.prompt_tokens for each in told),
+        sum(each.completion_tokens for each in made),
+        sum(each.latency_ms for each in made),
+        sum(each.gpu_us for each in made),
+        sum(each.gpu_us for each in made if each.cost is None),
+        sum((each.cost for each in made if each.cost is not None), Decimal(0)),
+    )
 
 
 def _finish(dialogue_id: int, finish: Finish) -> None:

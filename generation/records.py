@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from generation import screening
-from generation.lanes import Lane
+from generation.lanes import Lane, Place
 from generation.loading import Work
 from generation.models import Attempt, AttemptOutcome, Finding, Turn
 from generation.places import place_of
@@ -28,13 +28,19 @@ class Sent:
     """One request: what was asked of which server, and how it will be recorded."""
 
     request: TurnRequest
-    lane: Lane
+    place: Place
     sampling: Sampling
     record: dict[str, Any]
 
+    @property
+    def lane(self) -> Lane:
+        """The server that was asked."""
+        return self.place.lane
 
-def prepare(work: Work, request: TurnRequest, lane: Lane, digest: str) -> Sent:
-    """The request as it goes to this lane; ``digest`` is the hash of its messages."""
+
+def prepare(work: Work, request: TurnRequest, place: Place, digest: str) -> Sent:
+    """The request as it goes to this place; ``digest`` is the hash of its messages."""
+    lane = place.lane
     values = dict(work.plan.sampling[request.role])
     if lane.supports_seed:
         values["seed"] = turn_seed(work.seed, request.number, work.requests + 1)
@@ -44,8 +50,9 @@ def prepare(work: Work, request: TurnRequest, lane: Lane, digest: str) -> Sent:
         "stop": list(request.stop),
         "note": request.note,
         "messages_sha256": digest,
+        "server": {"name": lane.name, "version": lane.version},
     }
-    return Sent(request, lane, Sampling(**values), record)
+    return Sent(request, place, Sampling(**values), record)
 
 
 def messages_sha256(messages: Sequence[ChatMessage]) -> str:
@@ -70,6 +77,8 @@ def attempt_row(
 ) -> Attempt:
     """The row of one request, counted in ``work.requests``."""
     work.requests += 1
+    place = sent.place
+    place.end()
     attempt = Attempt(
         dialogue_id=work.dialogue_id,
         turn_number=sent.request.number,
@@ -80,6 +89,9 @@ def attempt_row(
         error=error,
         endpoint_id=sent.lane.endpoint_id,
         request=sent.record,
+        latency_ms=round(place.took_s * 1000),
+        gpu_us=place.gpu_us,
+        cost=place.cost,
         created_at=datetime.now(UTC),
     )
     if completion is not None:

@@ -73,6 +73,8 @@ class EndpointWatch:
         lane.supports_seed = row.supports_seed
         lane.context_length = row.context_length
         lane.version = row.server_version
+        lane.gpus = row.gpus
+        lane.price_per_hour = row.price_per_hour
         if row.state == EndpointState.READY and lane.endpoint_id not in self._probes:
             self._bring_up(lane)
         elif row.state != EndpointState.READY and lane.usable:

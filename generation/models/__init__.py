@@ -16,6 +16,7 @@ from generation.models.dialogues import (
 )
 from generation.models.endpoints import Endpoint, EndpointState
 from generation.models.profiles import ClientProfile, ProfileSet
+from generation.models.samples import BatchSample, EndpointSample
 
 __all__ = [
     "IMMUTABLE",
@@ -23,12 +24,14 @@ __all__ = [
     "Attempt",
     "AttemptOutcome",
     "Batch",
+    "BatchSample",
     "BatchState",
     "ClientProfile",
     "Dialogue",
     "DialogueQuerySet",
     "DialogueState",
     "Endpoint",
+    "EndpointSample",
     "EndpointState",
     "EngineEvent",
     "Finding",

@@ -40,6 +40,9 @@ class Batch(models.Model):
     )
     state = models.CharField(max_length=12, choices=BatchState.choices, default=BatchState.RUNNING)
     state_reason = models.CharField(max_length=300, blank=True)
+    watched_from = models.DateTimeField(
+        null=True, blank=True, help_text="failures before this moment count no longer"
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

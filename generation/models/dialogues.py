@@ -75,6 +75,19 @@ class Dialogue(models.Model):
     failure_reason = models.CharField(max_length=60, blank=True)
     failure_detail = models.CharField(max_length=300, blank=True)
     turn_count = models.PositiveIntegerField(default=0)
+    requests = models.PositiveIntegerField(default=0, help_text="that were judged or failed")
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    cached_of_tokens = models.PositiveBigIntegerField(
+        default=0, help_text="prompt tokens of those requests that had cached tokens told"
+    )
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    reply_ms = models.PositiveBigIntegerField(default=0, help_text="waited for the servers")
+    gpu_us = models.PositiveBigIntegerField(default=0, help_text="GPU time, shares added up")
+    unpriced_us = models.PositiveBigIntegerField(
+        default=0, help_text="of it, on servers without a price"
+    )
+    cost = models.DecimalField(max_digits=16, decimal_places=8, default=0)
     therapist_system = models.TextField(blank=True)
     client_system = models.TextField(blank=True)
     provenance = models.JSONField(default=dict)
@@ -109,6 +122,11 @@ class Dialogue(models.Model):
             ),
             models.Index(fields=["batch", "state"], name="dialogue_batch_state"),
             models.Index(fields=["batch", "-id"], name="dialogue_batch_newest"),
+            models.Index(
+                fields=["batch", "-finished_at"],
+                name="dialogue_batch_last_ended",
+                condition=Q(state__in=["complete", "failed"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -191,6 +209,12 @@ class Attempt(models.Model):
     cached_tokens = models.PositiveIntegerField(null=True, blank=True)
     completion_tokens = models.PositiveIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(default=0)
+    gpu_us = models.PositiveBigIntegerField(
+        default=0, help_text="its share of the server's time while it ran, times its GPUs"
+    )
+    cost = models.DecimalField(
+        max_digits=14, decimal_places=8, null=True, blank=True, help_text="at the price of then"
+    )
     endpoint = models.ForeignKey(
         Endpoint, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

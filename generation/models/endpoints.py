@@ -34,7 +34,10 @@ class Endpoint(models.Model):
     context_length = models.PositiveIntegerField(null=True, blank=True)
     max_concurrency = models.PositiveIntegerField(default=32)
     supports_seed = models.BooleanField(default=False)
-    price_per_hour = models.DecimalField(max_digits=8, decimal_places=3, null=True, blank=True)
+    gpus = models.PositiveSmallIntegerField(default=1, help_text="GPUs that the server occupies")
+    price_per_hour = models.DecimalField(
+        max_digits=8, decimal_places=3, null=True, blank=True, help_text="of the whole server"
+    )
     enabled = models.BooleanField(default=True)
     state = models.CharField(
         max_length=20, choices=EndpointState.choices, default=EndpointState.UNKNOWN
@@ -42,6 +45,9 @@ class Endpoint(models.Model):
     state_detail = models.CharField(max_length=300, blank=True)
     server_version = models.CharField(max_length=60, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
+    abilities = models.JSONField(
+        default=dict, help_text="what the program saw the server do: ability -> yes or no"
+    )
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import connections
 
 from generation.actions import add_protocol, create_batch, sample_profiles
+from generation.costs import Spent, spent_by_turn, spent_of
 from generation.engine import SliceReport, run_slice
 from generation.models import (
     Attempt,
@@ -175,6 +176,8 @@ def assert_sound(batch: Batch) -> None:
         accepted = Attempt.objects.filter(dialogue=dialogue, outcome=AttemptOutcome.ACCEPTED)
         numbers = list(accepted.order_by("turn_number").values_list("turn_number", flat=True))
         assert numbers == [turn.number for turn in turns]
+        by_turn = spent_by_turn(Attempt.objects.filter(dialogue=dialogue))
+        assert spent_of(dialogue) == sum(by_turn.values(), Spent())
         assert (dialogue.lease_owner is not None) == (dialogue.state == DialogueState.RUNNING)
         if dialogue.state == DialogueState.COMPLETE:
             assert dialogue.ended_by in {"marker", "limit"}

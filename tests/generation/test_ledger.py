@@ -4,12 +4,14 @@ import asyncio
 import uuid
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
 
 from generation.actions import claim_dialogues, release_leases
+from generation.costs import Spent, spent_by_arm, spent_by_turn, spent_of
 from generation.ledger import Entry, Finish, Ledger, LedgerClosed, store_entries
 from generation.models import Attempt, Batch, BatchState, Dialogue, DialogueState, Finding, Turn
 from tests.fakes.model_server import FakeModelServer
@@ -57,6 +59,62 @@ def test_entries_sent_again_are_stored_once(claimed: tuple[Batch, list[int]]) ->
     assert store_entries(OWNER, again) == [True, True, True]
     assert (Turn.objects.count(), Attempt.objects.count(), Finding.objects.count()) == (3, 3, 3)
     assert set(Dialogue.objects.values_list("turn_count", flat=True)) == {1}
+
+
+def costly(dialogue_id: int, number: int, attempts: int, *, turn: bool) -> Entry:
+    """A step of several requests, the last accepted; the first told no cached tokens, no price."""
+    made = [
+        Attempt(
+            dialogue_id=dialogue_id,
+            turn_number=number,
+            number=place,
+            role="therapist",
+            outcome="accepted" if turn and place == attempts else "rejected",
+            prompt_tokens=100,
+            cached_tokens=None if place == 1 else 64,
+            completion_tokens=10,
+            latency_ms=500,
+            gpu_us=3_600_000,
+            cost=None if place == 1 else Decimal("0.002"),
+            created_at=NOW,
+        )
+        for place in range(1, attempts + 1)
+    ]
+    return Entry(dialogue_id, entry(dialogue_id, number).turn if turn else None, tuple(made))
+
+
+@pytest.mark.django_db
+def test_requests_are_added_up_once_however_often_they_are_sent(
+    claimed: tuple[Batch, list[int]],
+) -> None:
+    batch, ids = claimed
+    for _ in range(2):
+        group = [costly(ids[0], 1, 3, turn=True), costly(ids[1], 1, 2, turn=False)]
+        assert store_entries(OWNER, group) == [True, True]
+    assert Attempt.objects.count() == 5
+    assert spent_of(Dialogue.objects.get(pk=ids[0])) == Spent(
+        requests=3,
+        prompt_tokens=300,
+        cached_tokens=128,
+        cached_of_tokens=200,
+        completion_tokens=30,
+        reply_ms=1500,
+        gpu_us=10_800_000,
+        unpriced_us=3_600_000,
+        cost=Decimal("0.004"),
+    )
+    # A rejected reply is stored while its dialogue goes on; the turn then comes with one more.
+    more = costly(ids[1], 1, 3, turn=True)
+    assert store_entries(OWNER, [Entry(ids[1], more.turn, more.attempts[2:])]) == [True]
+    one, two = (spent_of(Dialogue.objects.get(pk=pk)) for pk in ids[:2])
+    assert one == two
+    arm = batch.arms.get()
+    assert spent_by_arm(batch.dialogues.all()) == {arm.pk: one + two}
+    assert spent_by_turn(Attempt.objects.filter(dialogue=ids[0])) == {1: one}
+    both = one + two
+    assert (both.gpu_hours, both.unpriced_hours) == (0.006, 0.002)
+    assert (both.cached_share, both.money) == (0.64, Decimal("0.008"))
+    assert (Spent().cached_share, Spent(gpu_us=1, unpriced_us=1).money) == (None, None)
 
 
 @pytest.mark.django_db
