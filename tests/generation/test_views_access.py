@@ -91,7 +91,7 @@ def test_rater_gets_no_byte_of_a_batch(
     assert page.status_code == HTTPStatus.FORBIDDEN
     # The page knows its own address, as the rater does who typed it.
     answer = page.content.decode().replace(address, "")
-    for told in (SECRET, rows.MODEL, "P0001", str(batch.dialogues.get().uid), "sqpsych 1.0"):
+    for told in (SECRET, rows.MODEL, "P0001", str(batch.dialogues.get().uid), "sqpsych 1."):
         assert told not in answer
 
 

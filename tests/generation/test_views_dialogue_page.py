@@ -97,7 +97,7 @@ def test_page_tells_where_the_dialogue_comes_from(person: Client) -> None:
     facts = dict(person.get(f"/dialogues/{dialogue.uid}/").context["facts"])
     arm = batch.arms.get()
     assert facts["Public id"] == str(dialogue.uid)
-    assert facts["Protocol"] == f"sqpsych 1.0 ({arm.protocol.sha256[:12]})"
+    assert facts["Protocol"] == f"{arm.protocol} ({arm.protocol.sha256[:12]})"
     assert facts["Arm"] == f"A ({arm.sha256[:12]})"
     assert facts["Model"] == rows.MODEL
     assert facts["Seed"] == str(dialogue.seed)
