@@ -46,11 +46,12 @@ class Counts:
     started: int = 0
     submitted: int = 0
     returned: int = 0
+    locked: int = 0
 
     @property
     def total(self) -> int:
         """All assignments."""
-        return self.due + self.started + self.submitted + self.returned
+        return self.due + self.started + self.submitted + self.returned + self.locked
 
     @property
     def in_words(self) -> str:
@@ -192,6 +193,7 @@ def live(study: Study, instruments: Sequence[Instrument]) -> Live:
         started=sum(one.started for one in parts),
         submitted=sum(one.submitted for one in parts),
         returned=sum(one.returned for one in parts),
+        locked=sum(one.locked for one in parts),
     )
     people = {one.rater_id: one for one in raters}
     return Live(total, raters, _flags(study, instruments, people), _returned(study, people))

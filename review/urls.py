@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from review.views import queue, rating, studies, study_exports
+from review.views import calibration, queue, rating, studies, study_exports
 
 app_name = "review"
 
@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern] = [
     path("review/<uuid:uid>/leave/", rating.leave, name="leave"),
     path("review/<uuid:uid>/reopen/", rating.reopen, name="reopen"),
     path("review/<uuid:uid>/previous/", rating.previous, name="previous"),
+    path("review/<uuid:uid>/feedback/", calibration.feedback, name="feedback"),
     path("studies/", studies.study_list, name="study_list"),
     path("studies/new/", studies.study_create, name="study_create"),
     path("studies/<int:study_id>/", studies.study_detail, name="study_detail"),

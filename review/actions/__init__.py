@@ -1,5 +1,6 @@
 """Writes of the review side: one keyword-only function each, ``by=`` the acting person."""
 
+from review.actions.calibration import after_submit, clear_rater, set_references
 from review.actions.errors import Conflict, Refused
 from review.actions.instruments import add_instrument, current_instruments, sync_instruments
 from review.actions.marks import (
@@ -43,7 +44,9 @@ __all__ = [
     "StudyTexts",
     "add_evidence",
     "add_instrument",
+    "after_submit",
     "change_study",
+    "clear_rater",
     "create_study",
     "current_instruments",
     "hand_back",
@@ -55,6 +58,7 @@ __all__ = [
     "reopen",
     "save_answer",
     "save_comment",
+    "set_references",
     "submit",
     "sync_instruments",
     "withdraw_evidence",

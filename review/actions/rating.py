@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from review import instruments
+from review.actions import calibration
 from review.actions.errors import Conflict, Refused
 from review.models import Assignment, AssignmentState, Instrument, Rating, StudyState
 from sqpsych_site.models import User
@@ -240,6 +241,7 @@ def submit(*, uid: UUID, by: User) -> list[Missing]:
         Assignment.objects.filter(pk=assignment.pk).update(
             state=AssignmentState.SUBMITTED, submitted_at=timezone.now()
         )
+        calibration.note_submitted(assignment)
     return missing
 
 
@@ -249,6 +251,7 @@ def reopen(*, uid: UUID, by: User) -> None:
     assignment = locked(uid, by)
     if not StudyState(assignment.study.state).takes_ratings:
         raise Refused("closed_study", "This study takes no changes any more.", status=409)
+    calibration.check_reopening(assignment)
     if assignment.state != AssignmentState.DUE:
         Assignment.objects.filter(pk=assignment.pk).update(
             state=AssignmentState.STARTED, submitted_at=None, return_reason="", return_note=""
@@ -273,6 +276,7 @@ def hand_back(*, uid: UUID, by: User, reason: str, note: str = "") -> None:
     Assignment.objects.filter(pk=assignment.pk).update(
         state=AssignmentState.RETURNED, return_reason=reason, return_note=note[:MAX_COMMENT]
     )
+    calibration.note_returned(assignment)
 
 
 def next_assignment(*, by: User, after: Assignment | None = None) -> Assignment | None:

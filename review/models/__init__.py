@@ -4,6 +4,7 @@ Ratings, evidence and flags are written one by one as the rater gives them; data
 (django-pghistory) keep every earlier value with its author in the same transaction.
 """
 
+from review.models.calibration import Reference
 from review.models.ratings import (
     DATA_KINDS,
     Assignment,
@@ -17,6 +18,7 @@ from review.models.ratings import (
 from review.models.studies import (
     IMMUTABLE,
     Instrument,
+    RatingOrder,
     Study,
     StudyDialogue,
     StudyInstrument,
@@ -36,6 +38,8 @@ __all__ = [
     "Flag",
     "Instrument",
     "Rating",
+    "RatingOrder",
+    "Reference",
     "Study",
     "StudyDialogue",
     "StudyInstrument",

@@ -13,8 +13,10 @@ from sqpsych_site.models import User
 
 
 class AssignmentState(models.TextChoices):
-    """The life of one rater's task with one dialogue."""
+    """The life of one rater's task with one dialogue. ``LOCKED`` work waits for the gate of the
+    calibration, or for the study to run; its rater cannot see it."""
 
+    LOCKED = "locked", "Not open yet"
     DUE = "due", "To do"
     STARTED = "started", "In progress"
     SUBMITTED = "submitted", "Done"
@@ -38,9 +40,11 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
     """Chainable questions about assignments."""
 
     def visible_to(self, user: User) -> "AssignmentQuerySet":
-        """A rater's own assignments, of studies that have begun."""
-        return self.filter(rater=user).exclude(
-            study__state__in=[StudyState.DRAFT, StudyState.ARCHIVED]
+        """A rater's own assignments that are open to them, of studies that have begun."""
+        return (
+            self.filter(rater=user)
+            .exclude(study__state__in=[StudyState.DRAFT, StudyState.ARCHIVED])
+            .exclude(state=AssignmentState.LOCKED)
         )
 
     def open(self) -> "AssignmentQuerySet":
@@ -62,6 +66,9 @@ class Assignment(models.Model):
     )
     kind = models.CharField(
         max_length=12, choices=AssignmentKind.choices, default=AssignmentKind.LIVE
+    )
+    alias = models.CharField(
+        max_length=12, blank=True, help_text="code shown for a hidden repeat instead of its own"
     )
     position = models.PositiveIntegerField(help_text="place in this rater's order, from 1")
     state = models.CharField(
@@ -99,6 +106,11 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return str(self.uid)
+
+    @property
+    def code(self) -> str:
+        """The code under which the rater knows the dialogue; a hidden repeat has one of its own."""
+        return self.alias or self.study_dialogue.code
 
 
 @pghistory.track(append_only=True)

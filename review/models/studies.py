@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from generation.models import Dialogue, VersionedDefinition
+from review.models.frozen import FROZEN_DESIGN, frozen_with_the_study
 
 IMMUTABLE = pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)
 
@@ -39,6 +40,13 @@ class StudyState(models.TextChoices):
         return self in {StudyState.RUNNING, StudyState.CALIBRATION}
 
 
+class RatingOrder(models.TextChoices):
+    """In which order raters meet their dialogues; arms are always spread over the whole order."""
+
+    OWN = "own", "each rater in an order of their own"
+    SAME = "same", "all raters in the same order"
+
+
 @pghistory.track(append_only=True)
 class Study(models.Model):
     """Dialogues x raters under one design."""
@@ -46,6 +54,23 @@ class Study(models.Model):
     name = models.CharField(max_length=120, unique=True)
     state = models.CharField(max_length=12, choices=StudyState.choices, default=StudyState.RUNNING)
     overlap = models.PositiveSmallIntegerField(default=1)
+    overlap_share = models.FloatField(
+        default=1.0, help_text="part of the dialogues that gets the overlap; the others get one"
+    )
+    rating_order = models.CharField(
+        max_length=8, choices=RatingOrder.choices, default=RatingOrder.OWN
+    )
+    same_profile = models.BooleanField(
+        default=False, help_text="a rater may see several dialogues of one profile"
+    )
+    repeats = models.PositiveSmallIntegerField(default=0, help_text="hidden repeats per rater")
+    gate = models.FloatField(
+        null=True, blank=True, help_text="agreement with the reference needed before live work"
+    )
+    gate_last = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="only so many latest training dialogues count; empty: all"
+    )
+    selection = models.JSONField(default=dict, help_text="how its dialogues were chosen")
     seed = models.BigIntegerField(default=0)
     deadline = models.DateField(null=True, blank=True)
     guidelines = models.TextField(blank=True)
@@ -61,8 +86,16 @@ class Study(models.Model):
         ordering: ClassVar[list[str]] = ["-id"]
         verbose_name_plural = "studies"
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(condition=Q(overlap__gte=1), name="study_overlap_positive")
+            models.CheckConstraint(condition=Q(overlap__gte=1), name="study_overlap_positive"),
+            models.CheckConstraint(
+                condition=Q(overlap_share__gte=0, overlap_share__lte=1),
+                name="study_share_is_a_part",
+            ),
+            models.CheckConstraint(
+                condition=Q(gate=None) | Q(gate__gte=0, gate__lte=1), name="study_gate_is_a_part"
+            ),
         ]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [FROZEN_DESIGN]
 
     def __str__(self) -> str:
         return self.name
@@ -82,6 +115,9 @@ class StudyInstrument(models.Model):
                 fields=["study", "instrument"], name="instrument_once_per_study"
             )
         ]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            frozen_with_the_study(pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete)
+        ]
 
     def __str__(self) -> str:
         return f"{self.study} {self.instrument}"
@@ -93,9 +129,16 @@ class StudyDialogue(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="study_dialogues")
     dialogue = models.ForeignKey(Dialogue, on_delete=models.PROTECT, related_name="+")
     code = models.CharField(max_length=12)
+    training = models.BooleanField(default=False, help_text="for calibration only, never data")
+    wanted = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="raters it should have; empty: the study's overlap"
+    )
 
     class Meta:
         ordering: ClassVar[list[str]] = ["study_id", "code"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            frozen_with_the_study(pgtrigger.Update | pgtrigger.Delete)
+        ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["study", "dialogue"], name="dialogue_once_per_study"),
             models.UniqueConstraint(fields=["study", "code"], name="code_once_per_study"),
@@ -114,6 +157,11 @@ class StudyRater(models.Model):
     )
     code = models.CharField(max_length=12)
     active = models.BooleanField(default=True)
+    expert = models.BooleanField(
+        default=False, help_text="rates the training dialogues only; sets the reference"
+    )
+    quota = models.PositiveIntegerField(null=True, blank=True, help_text="most dialogues in all")
+    cleared_at = models.DateTimeField(null=True, blank=True, help_text="when live work opened")
 
     class Meta:
         ordering: ClassVar[list[str]] = ["study_id", "code"]

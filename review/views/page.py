@@ -77,7 +77,7 @@ def rating_context(
     return {
         "assignment": assignment,
         "study": assignment.study,
-        "code": assignment.study_dialogue.code,
+        "code": assignment.code,
         "visible": visible_in(assignment.study),
         "turns": turns,
         "last_turn": len(turns),

@@ -61,6 +61,8 @@ def _post_whole(request: AuthenticatedRequest, assignment: Assignment) -> HttpRe
 
 def _next(request: AuthenticatedRequest, done: Assignment) -> HttpResponseBase:
     """Open the next dialogue at once, or the queue when all is done."""
+    if (feedback := actions.after_submit(done)) is not None:
+        return HttpResponseClientRedirect(feedback) if request.htmx else redirect(feedback)
     following = actions.next_assignment(by=request.user, after=done)
     if following is None:
         messages.success(request, "That was the last one for now. Thank you.")
@@ -200,7 +202,7 @@ def leave(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     assignment = assignment_of(request.user, uid)
     context = {
         "assignment": assignment,
-        "code": assignment.study_dialogue.code,
+        "code": assignment.code,
         "reasons": actions.RETURN_REASONS.items(),
     }
     if request.method == "GET":

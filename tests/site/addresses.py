@@ -234,6 +234,7 @@ TABLE: dict[str, Address] = {
         RATERS, "302 403 403 403", mine, lambda _: {"reason": "other"}, missing=(NOWHERE,)
     ),
     "review:reopen": Address("405", "302 403 403 403", mine, missing=(NOWHERE,)),
+    "review:feedback": Address("404 403 403 403", "405", mine, missing=(NOWHERE,)),
     "review:previous": Address("302 403 403 403", "405", mine, missing=(NOWHERE,)),
     # -- review: the study
     "review:study_list": Address(STAFF, "405"),
