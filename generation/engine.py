@@ -31,6 +31,7 @@ from generation.ledger import Entry, Finish, Ledger, LedgerClosed
 from generation.loading import ArmPlan, Work, load_work
 from generation.models import Batch, BatchState
 from generation.places import place_of
+from generation.refusing import refuse_changed
 from generation.watching import EndpointWatch
 
 TICK_S = 0.25
@@ -179,6 +180,9 @@ class Engine:
 
         def take() -> list[Work]:
             ids = claim_dialogues(owner=self.owner, limit=min(room, CLAIM_AT_ONCE), models=models)
+            if ids:
+                refused = refuse_changed(self.owner, ids)
+                ids = [pk for pk in ids if pk not in refused]
             return load_work(ids, self._plans) if ids else []
 
         taken = await self._ledger.call(take)

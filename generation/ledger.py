@@ -25,6 +25,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
+from generation.actions.breaker import trip_breakers
 from generation.actions.claims import finish_batches
 from generation.models import Attempt, Dialogue, DialogueState, Finding, Turn
 
@@ -178,11 +179,14 @@ class Ledger:
 
     def _close_batches(self, group: Sequence[Entry]) -> None:
         """After the commit, so that of two engines ending a batch one sees both ends."""
-        done = [entry.dialogue_id for entry in group if entry.finish is not None]
-        if done:
-            rows = Dialogue.objects.filter(pk__in=done, batch__isnull=False)
+        ends = {entry.dialogue_id: entry.finish for entry in group if entry.finish is not None}
+        if ends:
+            failed = {pk for pk, finish in ends.items() if finish.reason}
+            rows = Dialogue.objects.filter(pk__in=ends, batch__isnull=False)
             try:
-                finish_batches(set(rows.values_list("batch_id", flat=True)))
+                batches = dict(rows.values_list("pk", "batch_id"))
+                finish_batches({batch for batch in batches.values() if batch})
+                trip_breakers({batch for pk, batch in batches.items() if batch and pk in failed})
             except DatabaseError as error:
                 # The next wake-up call looks at all batches again.
                 log.warning("batch_not_closed", error=type(error).__name__)

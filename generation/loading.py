@@ -66,7 +66,7 @@ def load_work(ids: Sequence[int], plans: dict[int, ArmPlan]) -> list[Work]:
                 batch_id=row.batch_id or 0,
                 plan=plans[row.arm_id or 0],
                 seed=row.seed,
-                prompts=_prompts(row),
+                prompts=stored_prompts(row),
                 history=histories[row.pk],
                 requests=requests,
                 rejected=rejected,
@@ -87,7 +87,8 @@ def _load_plans(arm_ids: set[int], plans: dict[int, ArmPlan]) -> None:
         )
 
 
-def _prompts(row: Dialogue) -> Prompts:
+def stored_prompts(row: Dialogue) -> Prompts:
+    """The prompts that were rendered when the dialogue was made."""
     stored = row.provenance["prompts"]
     return Prompts(
         therapist_system=row.therapist_system,

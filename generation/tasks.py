@@ -7,10 +7,11 @@ import structlog
 from celery.signals import worker_process_shutdown, worker_shutting_down
 from django.conf import settings
 
+from generation.actions.breaker import trip_breakers
 from generation.actions.claims import claimable, finish_batches, served_models
 from generation.actions.waking import send_wake_call
 from generation.engine import run_slice
-from generation.models import Endpoint, EndpointState
+from generation.models import Batch, BatchState, Endpoint, EndpointState
 from generation.sightings import check_all_endpoints
 from sqpsych_site.tasks import task
 
@@ -39,6 +40,7 @@ def wake_engine() -> None:
     holder = _Holder()
     try:
         finish_batches()
+        trip_breakers(Batch.objects.filter(state=BatchState.RUNNING).values_list("pk", flat=True))
         if not claimable(served_models()).exists() and not _server_came_back():
             return
         report = run_slice(settings.ENGINE_SLICE_SECONDS, _stop, on_hand_over=holder.hand_over)

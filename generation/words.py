@@ -43,6 +43,7 @@ _FINDINGS: Final[dict[str, str]] = {
 _FAILURES: Final[dict[str, str]] = {
     "too_many_defects": "Too many turns with defects",
     "context_full": "The conversation no longer fits the model’s context",
+    "recipe_changed": "What it was made with is no longer the same",
     "worker_lost": "Workers stopped on it again and again",
 }
 _SEVERITIES: Final[dict[str, str]] = {

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from generation.actions.batch_making import add_dialogues, check_size
 from generation.actions.chosen_profiles import profiles_of
 from generation.actions.errors import Refused
+from generation.actions.seals import broken_arm
 from generation.actions.waking import wake_engine
 from generation.models import (
     Batch,
@@ -25,15 +26,18 @@ _OPEN = (DialogueState.WAITING, DialogueState.RUNNING)
 @transaction.atomic
 def pause_batch(*, batch: Batch, by: User | None, reason: str = "") -> None:
     """Let no dialogue of the batch go on; replies under way are still stored."""
-    words = reason or f"paused{_by(by)}"
+    how = reason or _by(by).strip()
+    words = f"paused {how}".strip()
     _change(batch, BatchState.RUNNING, BatchState.PAUSED, words, problem="is not running")
-    EngineEvent.objects.create(batch=batch, message=f"The batch was paused: {words}."[:300])
+    EngineEvent.objects.create(batch=batch, message=f"The batch was {words}"[:299] + ".")
 
 
 @transaction.atomic
 def resume_batch(*, batch: Batch, by: User | None) -> None:
-    """Let a paused batch go on where it stopped."""
+    """Let a paused batch go on where it stopped. Refused where an arm is not what it was."""
+    _check_seals(batch)
     _change(batch, BatchState.PAUSED, BatchState.RUNNING, "", problem="is not paused")
+    _watch_anew(batch)
     EngineEvent.objects.create(batch=batch, message=f"The batch was resumed{_by(by)}.")
     wake_engine()
 
@@ -72,6 +76,7 @@ def retry_failed(*, batch: Batch, by: User | None) -> int:
     locked = _locked(batch)
     if locked.state == BatchState.CANCELLED:
         raise Refused(f"The batch “{locked.name}” was cancelled; start a new one instead.")
+    _check_seals(locked)
     count = locked.dialogues.filter(state=DialogueState.FAILED).update(
         state=DialogueState.WAITING,
         failure_reason="",
@@ -83,6 +88,7 @@ def retry_failed(*, batch: Batch, by: User | None) -> int:
     if not count:
         raise Refused(f"The batch “{locked.name}” has no failed dialogue.")
     _reopen(locked)
+    _watch_anew(locked)
     EngineEvent.objects.create(batch=locked, message=f"{count} failed dialogues are tried again.")
     audit.record(by=by, action="batch.retry_failed", target=f"batch {locked.pk}", dialogues=count)
     wake_engine()
@@ -107,6 +113,20 @@ def add_replicates(*, batch: Batch, count: int, by: User | None) -> int:
     audit.record(by=by, action="batch.add_replicates", target=f"batch {locked.pk}", dialogues=made)
     wake_engine()
     return made
+
+
+def _check_seals(batch: Batch) -> None:
+    for arm in batch.arms.select_related("protocol"):
+        if part := broken_arm(arm):
+            raise Refused(
+                f"The batch “{batch.name}” cannot go on: the {part} of arm {arm.label} no longer"
+                " match the hash that it began with; start a new batch."
+            )
+
+
+def _watch_anew(batch: Batch) -> None:
+    """A person has seen what failed: the circuit breaker looks at what comes from now on."""
+    Batch.objects.filter(pk=batch.pk).update(watched_from=Now())
 
 
 def _by(person: User | None) -> str:

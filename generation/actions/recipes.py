@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from generation.actions.definitions import (
 )
 from generation.actions.errors import Refused
 from generation.actions.profiles import record_of
+from generation.actions.seals import arm_digest, prompts_digest
 from generation.models import Arm, Batch, ClientProfile, Dialogue, Protocol
 from generation.profiles import client_text, full_text, intake_text, life_text
 from generation.prompts import Prompts, render
@@ -54,14 +55,7 @@ def arm_for(spec: ArmSpec, *, batch: Batch) -> Arm:
     resolved = {
         role: _sampling(protocol, role, models[role], spec.sampling.get(role, {})) for role in ROLES
     }
-    facts = {
-        "protocol": row.sha256,
-        "therapist_model": spec.therapist_model,
-        "client_model": spec.client_model,
-        "sampling": resolved,
-        "switches": switches,
-    }
-    return Arm(
+    arm = Arm(
         batch=batch,
         label=spec.label.strip(),
         protocol=row,
@@ -69,8 +63,9 @@ def arm_for(spec: ArmSpec, *, batch: Batch) -> Arm:
         client_model=spec.client_model,
         sampling=resolved,
         switches=switches,
-        sha256=_digest(facts),
     )
+    arm.sha256 = arm_digest(arm)
+    return arm
 
 
 def _switched(spec: ArmSpec, row: Protocol) -> tuple[dict[str, Value], ProtocolData]:
@@ -181,7 +176,7 @@ def _provenance(arm: Arm, profile: ClientProfile, prompts: Prompts) -> dict[str,
         "models": {THERAPIST: arm.therapist_model, CLIENT: arm.client_model},
         "sampling": arm.sampling,
         "prompts": {
-            "sha256": _digest(asdict(prompts)),
+            "sha256": prompts_digest(prompts),
             "therapist_case": prompts.therapist_case,
             "client_case": prompts.client_case,
             "therapist_words": prompts.therapist_words,
@@ -212,8 +207,3 @@ def _commit(folder: Path) -> str:
         return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _digest(value: Any) -> str:
-    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
