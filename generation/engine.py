@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from generation.actions.claims import (
     served_models,
 )
 from generation.driver import Driver, LetGo, Lost
+from generation.gauges import SAMPLE_S, Gauges
 from generation.lanes import Lanes, NoServer
 from generation.ledger import Entry, Finish, Ledger, LedgerClosed
 from generation.loading import ArmPlan, Work, load_work
@@ -114,6 +116,7 @@ class Engine:
         self.driver = Driver(
             self._ledger, self._lanes, self._watch, self._draining, self._paused.__contains__
         )
+        self._gauges = Gauges(owner, self._lanes, self._ledger, self._driven, self.driver.turns_of)
 
     async def run(self, seconds: float) -> None:
         """The whole slice, in its own event loop."""
@@ -122,6 +125,7 @@ class Engine:
                 asyncio.create_task(self._repeat(WATCH_S, self._watch_batches)),
                 asyncio.create_task(self._repeat(_renewal_s(), self._keep_leases)),
                 asyncio.create_task(self._repeat(REFRESH_S, self._watch.refresh)),
+                asyncio.create_task(self._repeat(SAMPLE_S, self._gauges.take)),
             ]
             claiming = asyncio.create_task(self._claim_until_idle())
             try:
@@ -131,6 +135,7 @@ class Engine:
                 for task in watching:
                     task.cancel()
                 await self._hand_back()
+                await self._gauges.take_last()
                 await self._watch.close()
 
     async def _until_over(self, seconds: float, claiming: "asyncio.Task[None]") -> None:
@@ -239,10 +244,13 @@ class Engine:
             work.batch_id for work, _ in self._active.values() if model in work.plan.models.values()
         }
 
+    def _driven(self) -> Counter[int]:
+        return Counter(work.batch_id for work, _ in self._active.values())
+
     async def _watch_batches(self) -> None:
         """Notice batches that were paused, cancelled or closed meanwhile."""
         await self._release_freed()
-        ids = {work.batch_id for work, _ in self._active.values()}
+        ids = set(self._driven())
         rows = Batch.objects.filter(pk__in=ids).values_list("pk", "state")
         states = dict(await self._ledger.call(lambda: list(rows)))
         self._paused.clear()

@@ -7,6 +7,7 @@ import structlog
 from celery.signals import worker_process_shutdown, worker_shutting_down
 from django.conf import settings
 
+from generation import actions
 from generation.actions.breaker import trip_breakers
 from generation.actions.claims import claimable, finish_batches, served_models
 from generation.actions.waking import send_wake_call
@@ -79,3 +80,9 @@ def check_endpoints() -> None:
     """Ask every enabled endpoint how it is, and call the workers when one came back."""
     if check_all_endpoints():
         send_wake_call()
+
+
+@task()
+def prune_samples() -> None:
+    """Thin out the old samples behind the plots."""
+    actions.prune_samples()

@@ -246,6 +246,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(run_every=15),
         "options": {"expires": 15},
     },
+    "prune-samples": {
+        "task": "generation.tasks.prune_samples",
+        "schedule": schedule(run_every=3600),
+        "options": {"expires": 600},
+    },
     "worker-heartbeat": {
         "task": "sqpsych_site.tasks.heartbeat",
         "schedule": schedule(run_every=10),

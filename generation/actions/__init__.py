@@ -30,6 +30,7 @@ from generation.actions.endpoints import add_endpoint, set_endpoint_state
 from generation.actions.errors import Refused
 from generation.actions.profiles import import_profiles, record_of, sample_profiles
 from generation.actions.recipes import ArmSpec
+from generation.actions.samples import prune_samples
 
 __all__ = [
     "ArmSpec",
@@ -48,6 +49,7 @@ __all__ = [
     "import_profiles",
     "pause_batch",
     "protocol_row",
+    "prune_samples",
     "record_export",
     "record_of",
     "release_leases",
