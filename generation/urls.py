@@ -57,6 +57,11 @@ urlpatterns: list[URLPattern] = [
     path("batches/<int:batch_id>/<batch_verb:verb>/", batches.batch_action, name="batch_action"),
     path("dialogues/", dialogues.dialogue_list, name="dialogue_list"),
     path("dialogues/<uuid:uid>/", dialogues.dialogue_detail, name="dialogue_detail"),
+    path(
+        "dialogues/<uuid:uid>/requests/<int:turn>/<int:number>/",
+        dialogues.attempt_detail,
+        name="attempt_detail",
+    ),
     path("endpoints/", endpoints.endpoint_list, name="endpoint_list"),
     path(
         "endpoints/<int:endpoint_id>/<switch:to>/",

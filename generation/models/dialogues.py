@@ -120,12 +120,30 @@ class Dialogue(models.Model):
                 name="dialogue_claimable",
                 condition=Q(state__in=["waiting", "running"]),
             ),
-            models.Index(fields=["batch", "state"], name="dialogue_batch_state"),
+            # One for each filter of the lists, in the lists' order.
             models.Index(fields=["batch", "-id"], name="dialogue_batch_newest"),
             models.Index(
                 fields=["batch", "-finished_at"],
                 name="dialogue_batch_last_ended",
                 condition=Q(state__in=["complete", "failed"]),
+            ),
+            models.Index(fields=["batch", "state", "-id"], name="dialogue_batch_state_newest"),
+            models.Index(fields=["state", "-id"], name="dialogue_state_newest"),
+            models.Index(fields=["arm", "-id"], name="dialogue_arm_newest"),
+            models.Index(
+                fields=["failure_reason", "-id"],
+                name="dialogue_failed_newest",
+                condition=Q(state="failed"),
+            ),
+            models.Index(
+                fields=["origin", "-id"],
+                name="dialogue_foreign_newest",
+                condition=~Q(origin="generated"),
+            ),
+            models.Index(
+                fields=["external_id"],
+                name="dialogue_external_id",
+                condition=~Q(external_id=""),
             ),
         ]
 
@@ -253,7 +271,10 @@ class Finding(models.Model):
                 nulls_distinct=False,
             )
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["kind"], name="finding_kind")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["kind", "-dialogue"], name="finding_kind_newest"),
+            models.Index(fields=["severity", "-dialogue"], name="finding_severity_newest"),
+        ]
 
     def __str__(self) -> str:
         return self.kind

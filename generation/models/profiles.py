@@ -50,6 +50,9 @@ class ClientProfile(models.Model):
                 fields=["profile_set", "profile_id"], name="profile_id_once_per_set"
             ),
         ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["profile_id"], name="profile_by_its_id")
+        ]
         triggers: ClassVar[list[pgtrigger.Trigger]] = [
             pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)
         ]

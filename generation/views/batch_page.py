@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -16,12 +15,9 @@ from generation.models import (
     Arm,
     Batch,
     BatchState,
-    Dialogue,
-    DialogueQuerySet,
     Endpoint,
     EndpointState,
     EngineEvent,
-    Finding,
     Turn,
 )
 from generation.progress import Figures, Speed, Tokens
@@ -56,20 +52,6 @@ class ArmRow:
     def in_words(self) -> str:
         """The name of its bar."""
         return f"Arm {self.arm.label}: {self.figures.counts.in_words}"
-
-
-def with_findings(rows: DialogueQuerySet) -> DialogueQuerySet:
-    """The rows with ``noticed``, the number of findings of each."""
-    found = (
-        Finding.objects.filter(dialogue=OuterRef("pk"))
-        .order_by()
-        .values("dialogue")
-        .annotate(n=Count("*"))
-        .values("n")
-    )
-    return rows.annotate(noticed=Coalesce(Subquery(found), 0)).defer(
-        "therapist_system", "client_system", "provenance"
-    )
 
 
 def live_context(batch: Batch) -> dict[str, Any]:
@@ -234,9 +216,3 @@ def _speed_rows(speed: Speed) -> list[tuple[datetime, str]]:
     return [
         (part[0].at, _rate(sum(point.per_minute for point in part) / len(part))) for part in parts
     ]
-
-
-def dialogue_rows(batch: Batch) -> DialogueQuerySet:
-    """The batch's dialogues as its table shows them."""
-    rows = Dialogue.objects.filter(batch=batch).select_related("profile", "arm")
-    return with_findings(rows)

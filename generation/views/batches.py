@@ -13,8 +13,9 @@ from generation.actions import Refused
 from generation.filters import BatchFilter, DialogueFilter
 from generation.forms import BatchForm, initial_from
 from generation.models import Batch, BatchState, Dialogue
-from generation.views.batch_page import OVER, TONES, dialogue_rows, live_context
+from generation.views.batch_page import OVER, TONES, live_context
 from generation.views.dialogue_page import TONES as DIALOGUE_TONES
+from generation.views.dialogue_page import with_findings
 from generation.views.page import SeeOther, go_to, keyset_page, show
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
@@ -108,14 +109,15 @@ def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
     batch = get_object_or_404(
         Batch.objects.select_related("profile_set", "created_by"), pk=batch_id
     )
-    chosen = DialogueFilter(request.GET)
-    rows = chosen.apply(dialogue_rows(batch))
+    chosen = DialogueFilter(request.GET, batch=batch)
+    chosen.offer()
+    rows = chosen.apply(Dialogue.objects.all())
     live = live_context(batch)
     context = {
         **live,
         **_rights(request),
         "filter": chosen,
-        "page": keyset_page(rows, request.GET, size=DIALOGUES_SHOWN),
+        "page": keyset_page(rows, request.GET, size=DIALOGUES_SHOWN, dress=with_findings),
         "tones": DIALOGUE_TONES,
         "cancel": _question("cancel", batch),
         **_polling(request, batch, live["counts"].total),

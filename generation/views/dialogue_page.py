@@ -5,11 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.formats import date_format
 
 from generation import words
 from generation.models import Attempt, AttemptOutcome, Dialogue, DialogueState, Finding, Turn
+from generation.screening import Severity
 
 TONES = {
     DialogueState.WAITING: "",
@@ -20,6 +23,10 @@ TONES = {
 }
 _SEVERITY_TONES = {"urgent": "danger", "concern": "warn"}
 SHORT_HASH = 12
+_LISTED = (
+    *("uid", "title", "origin", "state", "turn_count", "finished_at", "replicate"),
+    *("batch__name", "arm__label", "profile__profile_id", "profile__profile_set_id"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,11 @@ class AttemptView:
     text: str
     figures: str
 
+    @property
+    def tone(self) -> str:
+        """How its outcome looks."""
+        return "accent" if self.accepted else "warn"
+
 
 @dataclass(frozen=True)
 class TurnView:
@@ -67,6 +79,18 @@ class TurnView:
         return sum(not attempt.accepted for attempt in self.attempts)
 
 
+def with_findings(rows: QuerySet[Dialogue]) -> QuerySet[Dialogue]:
+    """The rows as lists show them, without the long columns. ``noticed``: all findings of each;
+    ``urgent``: those to look at soon."""
+    found = Finding.objects.filter(dialogue=OuterRef("pk")).order_by().values("dialogue")
+    number = found.annotate(n=Count("*")).values("n")
+    urgent = found.filter(severity=Severity.URGENT).annotate(n=Count("*")).values("n")
+    rows = rows.select_related("batch", "arm", "profile").only(*_LISTED)
+    return rows.annotate(
+        noticed=Coalesce(Subquery(number), 0), urgent=Coalesce(Subquery(urgent), 0)
+    )
+
+
 def finding_view(row: Finding) -> FindingView:
     """A finding in words."""
     tone = _SEVERITY_TONES.get(row.severity, "")
@@ -75,7 +99,8 @@ def finding_view(row: Finding) -> FindingView:
     )
 
 
-def _attempt_view(row: Attempt) -> AttemptView:
+def attempt_view(row: Attempt) -> AttemptView:
+    """One request in words."""
     why = [_defect_words(each) for each in row.defects if isinstance(each, dict)]
     if row.error:
         why.append(words.server(row.error))
@@ -122,7 +147,7 @@ def turn_views(
     tried: dict[int, list[AttemptView]] = defaultdict(list)
     roles: dict[int, str] = {}
     for attempt in attempts:
-        tried[attempt.turn_number].append(_attempt_view(attempt))
+        tried[attempt.turn_number].append(attempt_view(attempt))
         roles[attempt.turn_number] = attempt.role
     views = [
         TurnView(

@@ -1,26 +1,29 @@
-"""Dialogues: a list that stays fast, and one dialogue to read."""
+"""Dialogues: a list that stays fast, one dialogue to read, and one request behind it."""
 
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from generation import words
 from generation.actions.definitions import stored_definitions
 from generation.filters import DialogueFilter
-from generation.models import Dialogue, DialogueState, Origin
+from generation.models import Attempt, Dialogue, DialogueState, Origin
 from generation.questionnaires import without_wording
-from generation.views.batch_page import with_findings
+from generation.views.attempt_page import attempt_context
 from generation.views.dialogue_page import (
     TONES,
     finding_view,
     part,
     provenance_facts,
     turn_views,
+    with_findings,
 )
-from generation.views.page import keyset_page
+from generation.views.page import how_many, keyset_page
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
 ORIGIN_WORDS = {
@@ -35,13 +38,15 @@ ORIGIN_WORDS = {
 def dialogue_list(request: AuthenticatedRequest) -> HttpResponse:
     """All dialogues, newest first, filtered and paged."""
     chosen = DialogueFilter(request.GET)
-    rows = with_findings(Dialogue.objects.select_related("batch", "profile"))
+    chosen.offer()
+    fitting = chosen.apply(Dialogue.objects.all())
     reason = chosen.chosen("reason")
     context = {
         "filter": chosen,
         "reason": reason,
         "reason_words": words.failure(reason) if reason else "",
-        "page": keyset_page(chosen.apply(rows), request.GET),
+        "page": keyset_page(fitting, request.GET, dress=with_findings),
+        "number": how_many(fitting, "dialogue"),
         "tones": TONES,
         "may_see_profiles": request.user.may(Verb.SEE_PROFILES),
         "may_manage": request.user.may(Verb.MANAGE_BATCHES),
@@ -61,7 +66,7 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     findings = list(dialogue.findings.all())
     context = {
         "dialogue": dialogue,
-        "heading": dialogue.title or f"Dialogue {str(dialogue.uid)[:8]}",
+        "heading": _heading(dialogue),
         "lede": _lede(dialogue),
         "origin_words": ORIGIN_WORDS[Origin(dialogue.origin)],
         "tone": TONES[DialogueState(dialogue.state)],
@@ -71,9 +76,33 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
         "facts": provenance_facts(dialogue, turns),
         "may_see_profiles": request.user.may(Verb.SEE_PROFILES),
         **_prompts(request, dialogue),
-        **_neighbours(dialogue),
+        **_neighbours(request, dialogue),
     }
     return render(request, "generation/dialogue.html", context)
+
+
+@require_GET
+@require(Verb.SEE_BATCHES)
+def attempt_detail(
+    request: AuthenticatedRequest, uid: UUID, turn: int, number: int
+) -> HttpResponse:
+    """One request for a turn: what was sent, what came back."""
+    attempt = get_object_or_404(
+        Attempt.objects.select_related("dialogue__batch", "dialogue__profile", "endpoint"),
+        dialogue__uid=uid,
+        turn_number=turn,
+        number=number,
+    )
+    context = {
+        "dialogue": attempt.dialogue,
+        "heading": _heading(attempt.dialogue),
+        **attempt_context(attempt, with_profile=request.user.may(Verb.SEE_PROFILES)),
+    }
+    return render(request, "generation/attempt.html", context)
+
+
+def _heading(dialogue: Dialogue) -> str:
+    return dialogue.title or f"Dialogue {str(dialogue.uid)[:8]}"
 
 
 def _lede(dialogue: Dialogue) -> str:
@@ -106,12 +135,27 @@ def _prompts(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any
     return {"prompts": [(title, text) for title, text in told if text]}
 
 
-def _neighbours(dialogue: Dialogue) -> dict[str, Any]:
-    """The public ids of the dialogues before and after this one in its batch."""
-    if dialogue.batch_id is None:
-        return {"previous": None, "next": None}
-    others = Dialogue.objects.filter(batch=dialogue.batch_id).values_list("uid", flat=True)
-    return {
-        "previous": others.filter(pk__lt=dialogue.pk).order_by("-pk").first(),
-        "next": others.filter(pk__gt=dialogue.pk).order_by("pk").first(),
+def _neighbours(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any]:
+    """The way to the dialogues beside this one, in the order of the list that led here: the one
+    that the filters in the address make, else that of its batch. Two queries."""
+    chosen = DialogueFilter(request.GET)
+    query = chosen.query
+    if query:
+        rows: QuerySet[Dialogue] = chosen.apply(Dialogue.objects.all())
+        back = f"{reverse('generation:dialogue_list')}?{query}"
+    elif dialogue.batch_id is not None:
+        rows = Dialogue.objects.filter(batch=dialogue.batch_id)
+        back = ""
+    else:
+        return {}
+    uids = rows.values_list("uid", flat=True)
+    around = {
+        "previous": uids.filter(pk__gt=dialogue.pk).order_by("pk").first(),
+        "next": uids.filter(pk__lt=dialogue.pk).order_by("-pk").first(),
     }
+    urls = {
+        side: f"{reverse('generation:dialogue_detail', args=[uid])}{query and f'?{query}'}"
+        for side, uid in around.items()
+        if uid
+    }
+    return {**urls, "back": back}

@@ -1,6 +1,6 @@
 """What the generation pages share: redirects after a write, and lists that page by keyset."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -9,10 +9,12 @@ from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, Qu
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 
+from generation import words
 from sqpsych_site.roles import AuthenticatedRequest
 
 Row = TypeVar("Row", bound=Model)
 PAGE_SIZE = 50
+COUNTED_UP_TO = 1000
 _NOT_KEPT = frozenset({"older", "newer", "seen"})
 
 
@@ -50,12 +52,18 @@ class Page(Generic[Row]):
 
 
 def keyset_page(
-    rows: QuerySet[Row], given: QueryDict, *, by: str = "-pk", size: int = PAGE_SIZE
+    rows: QuerySet[Row],
+    given: QueryDict,
+    *,
+    by: str = "-pk",
+    size: int = PAGE_SIZE,
+    dress: Callable[[QuerySet[Row]], QuerySet[Row]] | None = None,
 ) -> Page[Row]:
     """Rows in the order ``by`` (one unique field) that follow ``older`` or come before ``newer``.
 
     Costs the same on the last page as on the first: rows are found by value, not by counting.
-    A value that makes no sense shows the first page.
+    A value that makes no sense shows the first page. With ``dress`` the rows are found by their
+    ids alone, from an index, and only those shown are read with what it adds.
     """
     field = by.removeprefix("-")
     back = not given.get("older") and bool(given.get("newer"))
@@ -64,11 +72,11 @@ def keyset_page(
         mark, back = "", False
     backwards = by.startswith("-") != back
     after = rows.filter(**{f"{field}__{'lt' if backwards else 'gt'}": mark}) if mark else rows
-    found = list(after.order_by(f"-{field}" if backwards else field)[: size + 1])
+    found = _read(after.order_by(f"-{field}" if backwards else field)[: size + 1], dress)
     more, found = len(found) > size, found[:size]
     if back and not more:
         # Nothing lies before these: the first page it is, and a full one.
-        return keyset_page(rows, QueryDict(_url(given)[1:]), by=by, size=size)
+        return keyset_page(rows, QueryDict(_url(given)[1:]), by=by, size=size, dress=dress)
     if back:
         found.reverse()
     if not found:
@@ -78,6 +86,22 @@ def keyset_page(
         _url(given, newer=str(getattr(found[0], field))) if back or mark else None,
         _url(given, older=str(getattr(found[-1], field))) if back or more else None,
     )
+
+
+def _read(some: QuerySet[Row], dress: Callable[[QuerySet[Row]], QuerySet[Row]] | None) -> list[Row]:
+    if dress is None:
+        return list(some)
+    ids = list(some.values_list("pk", flat=True))
+    rows = dress(some.model._default_manager.filter(pk__in=ids)).in_bulk()
+    return [rows[pk] for pk in ids if pk in rows]
+
+
+def how_many(rows: QuerySet[Any], one: str) -> str:
+    """How many rows there are, in words; counts no further than a person wants to know."""
+    number = rows.order_by()[: COUNTED_UP_TO + 1].count()
+    if number > COUNTED_UP_TO:
+        return f"More than {words.count(COUNTED_UP_TO, one)}"
+    return words.count(number, one)
 
 
 def _url(given: QueryDict, **mark: str) -> str:

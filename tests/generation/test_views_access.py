@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from generation.models import Batch, Endpoint
+from generation.models import Batch, Endpoint, Questionnaire
 from sqpsych_site.models import User
 from tests import generation_rows as rows
 
@@ -23,12 +23,17 @@ READING = {
     "profile_example": set(),
     "profile_set_detail": set(),
     "profile_detail": set(),
+    "questionnaire_list": set(),
+    "questionnaire_add": set(),
+    "questionnaire_detail": set(),
+    "questionnaire_file": set(),
     "batch_list": {"researcher"},
     "batch_create": set(),
     "batch_detail": {"researcher"},
     "batch_action": set(),
     "dialogue_list": {"researcher"},
     "dialogue_detail": {"researcher"},
+    "attempt_detail": {"researcher"},
     "endpoint_list": set(),
 }
 
@@ -47,12 +52,16 @@ def batch(db: None) -> Batch:
 def _addresses(batch: Batch) -> dict[str, str]:
     dialogue = batch.dialogues.get()
     profile = batch.profile_set.profiles.get()
+    questionnaire = Questionnaire.objects.filter(key="phq9").latest("pk")
     args: dict[str, list[object]] = {
         "profile_set_detail": [batch.profile_set_id],
         "profile_detail": [batch.profile_set_id, profile.profile_id],
+        "questionnaire_detail": [questionnaire.pk],
+        "questionnaire_file": [questionnaire.pk],
         "batch_detail": [batch.pk],
         "batch_action": [batch.pk, "pause"],
         "dialogue_detail": [dialogue.uid],
+        "attempt_detail": [dialogue.uid, 1, 1],
     }
     return {name: reverse(f"generation:{name}", args=args.get(name)) for name in READING}
 

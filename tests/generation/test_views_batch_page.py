@@ -87,7 +87,7 @@ def test_page_costs_the_same_for_any_number_of_dialogues(
     size: int, headers: dict[str, str], person: Client, django_assert_num_queries: Queries
 ) -> None:
     batch = _busy(rows.make_batch(size))
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(13):
         person.get(f"/batches/{batch.pk}/", headers=headers)
 
 

@@ -113,13 +113,39 @@ def test_page_leads_to_its_neighbours_in_the_batch(person: Client) -> None:
     batch = rows.make_batch(3)
     rows.make_batch(1, "after")
     first, second, third = batch.dialogues.order_by("pk")
-    around = [
-        (context["previous"], context["next"])
-        for context in (
-            person.get(f"/dialogues/{each.uid}/").context for each in (first, second, third)
-        )
+    around = [_around(person, f"/dialogues/{each.uid}/") for each in (third, second, first)]
+    assert around == [
+        (None, f"/dialogues/{second.uid}/"),
+        (f"/dialogues/{third.uid}/", f"/dialogues/{first.uid}/"),
+        (f"/dialogues/{second.uid}/", None),
     ]
-    assert around == [(None, second.uid), (first.uid, third.uid), (second.uid, None)]
+
+
+def _around(person: Client, url: str) -> tuple[str | None, str | None]:
+    context = person.get(url).context
+    return context.get("previous") or None, context.get("next") or None
+
+
+def test_page_leads_on_within_the_filter_that_led_to_it(person: Client) -> None:
+    batch, other = rows.make_batch(3), rows.make_batch(1, "other")
+    first, _, third = batch.dialogues.order_by("pk")
+    alien = other.dialogues.get()
+    for each in (first, third, alien):
+        rows.fail(each, "loops")
+    query = "state=failed&finding=nonsense"
+    listed = person.get(f"/dialogues/?{query}").content.decode()
+    assert f'href="/dialogues/{third.uid}/?state=failed"' in listed
+    assert _around(person, f"/dialogues/{third.uid}/?{query}") == (
+        f"/dialogues/{alien.uid}/?state=failed",
+        f"/dialogues/{first.uid}/?state=failed",
+    )
+    inside = f"?state=failed&batch={batch.pk}"
+    response = person.get(f"/dialogues/{third.uid}/{inside}")
+    assert not response.context.get("previous")
+    assert 'href="/dialogues/?state=failed&amp;batch=' in response.content.decode()
+    assert f'href="/dialogues/{third.uid}/{inside.replace("&", "&amp;")}"' in (
+        person.get(f"/batches/{batch.pk}/?state=failed").content.decode()
+    )
 
 
 def test_page_of_an_imported_dialogue_needs_no_batch(person: Client) -> None:

@@ -200,6 +200,9 @@ TABLE: dict[str, Address] = {
     "generation:dialogue_detail": Address(
         STAFF, "405", lambda s: [s.dialogue.uid], missing=(NOWHERE,)
     ),
+    "generation:attempt_detail": Address(
+        STAFF, "405", lambda s: [s.dialogue.uid, 2, 1], missing=(NOWHERE, 2, 1)
+    ),
     "generation:endpoint_list": Address(MANAGERS, MANAGE, data=_server),
     "generation:endpoint_switch": Address(
         "405", MANAGE, lambda s: [s.endpoint.pk, "disable"], missing=(0, "disable")
