@@ -20,6 +20,7 @@ from generation.models import (
     Finding,
     Origin,
 )
+from generation.profile_findings import KINDS as CONTRADICTIONS
 from generation.screening import Severity
 
 _ANY = [("", "any")]
@@ -161,6 +162,10 @@ class ProfileFilter(_Filter):
     risk = forms.ChoiceField(
         choices=[*_ANY, ("yes", "marked"), ("no", "not marked")], required=False
     )
+    contradiction = forms.ChoiceField(
+        choices=[*_ANY, ("some", "any kind"), *CONTRADICTIONS.items(), ("none", "none seen")],
+        required=False,
+    )
 
     def __init__(
         self, *args: Any, conditions: Sequence[str], bands: Mapping[str, str], **kwargs: Any
@@ -181,6 +186,15 @@ class ProfileFilter(_Filter):
             rows = rows.filter(bands__contains={key: label})
         if risk := self.chosen("risk"):
             rows = rows.filter(risk_positive=risk == "yes")
+        match self.chosen("contradiction"):
+            case None:
+                pass
+            case "none":
+                rows = rows.filter(findings=[])
+            case "some":
+                rows = rows.exclude(findings=[])
+            case kind:
+                rows = rows.filter(findings__contains=[{"kind": kind}])
         return rows
 
 

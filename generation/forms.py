@@ -37,8 +37,9 @@ class ImportForm(forms.Form):
     file = forms.FileField(
         label="File",
         allow_empty_file=True,
-        help_text="CSV or JSONL in UTF-8, at most 20 MB.",
-        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.jsonl,.ndjson"}),
+        help_text="CSV, REDCap export, JSONL, or text form, in UTF-8; many texts in a zip;"
+        " at most 20 MB.",
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.jsonl,.ndjson,.md,.zip"}),
     )
     name = forms.CharField(
         label="Name of the set",

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from generation.plain_text import control_character, is_plain
+from generation.profile_columns import (
+    BAND,
+    BIRTH_YEAR,
+    TOTAL,
+    answer_value,
+    numbered_alike,
+    stated_columns,
+)
 from generation.profile_files import Row, Table
+from generation.profile_findings import Stated, contradictions
 from generation.profile_identifiers import identifying_cell, identifying_header, is_full_date
 from generation.profile_records import (
     ADULT_FROM,
@@ -17,6 +25,7 @@ from generation.profile_records import (
     MAX_FREE_COLUMNS,
     MAX_LABEL,
     OLDEST,
+    Checked,
     Problems,
     ProfileRecord,
 )
@@ -25,9 +34,6 @@ from generation.questionnaires import Definition, Item
 _PROFILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONDITION = re.compile(r"[^\W_][\w .,/+&()-]*")
 _WHOLE = re.compile(r"([0-9]{1,4})(?:\.0+)?")  # pandas writes 2 as 2.0 beside a blank
-_NUMBERED = re.compile(r"(.*[^\W\d].*?)[\W_]*\d+")
-# So many columns with one stem and a number are the items of a questionnaire nobody loaded.
-_ITEMS_OF_ONE_STEM = 4
 
 
 def known_columns(definitions: Mapping[str, Definition]) -> frozenset[str]:
@@ -42,14 +48,18 @@ def check_table(
     problems: Problems,
     *,
     allow_minors: bool,
-) -> list[ProfileRecord]:
-    """All profiles of the table. Raises ProfileFileError when anything at all is wrong."""
-    checker = _Checker(table.columns, definitions, problems, allow_minors)
+    year: int | None = None,
+) -> list[Checked]:
+    """All profiles of the table. Raises ProfileFileError when anything at all is wrong.
+
+    `year` is when the clients were assessed: a year of birth stands for an age as of then.
+    """
+    checker = _Checker(table.columns, definitions, problems, allow_minors, year)
     checker.check_columns(table.columns)
     problems.raise_any()
     if not table.rows:
         raise problems.stop(None, "the file has column names but no profile; add one row for each.")
-    records = [checker.record(row) for row in table.rows]
+    records = [checker.checked(row) for row in table.rows]
     problems.raise_any()
     return records
 
@@ -61,12 +71,18 @@ class _Checker:
         definitions: Mapping[str, Definition],
         problems: Problems,
         allow_minors: bool,
+        year: int | None,
     ) -> None:
         self.definitions = definitions
         self.problems = problems
         self.allow_minors = allow_minors
+        self.year = year
         known = known_columns(definitions)
-        self.free = [column for column in columns if column not in known]
+        foreign = [column for column in columns if column not in known]
+        self.stated = stated_columns(foreign, definitions)
+        self.free = [
+            column for column in foreign if column not in self.stated and column != BIRTH_YEAR
+        ]
         self.seen: dict[str, int] = {}
 
     # Columns ---------------------------------------------------------------------------------
@@ -103,20 +119,12 @@ class _Checker:
         return None
 
     def _check_unloaded(self, columns: Mapping[str, int]) -> None:
-        stems: Counter[str] = Counter()
-        first: dict[str, str] = {}
-        for column in self.free:
-            match = _NUMBERED.fullmatch(column.casefold()[:MAX_COLUMN_NAME])
-            if match:
-                stems[match[1]] += 1
-                first.setdefault(match[1], column)
-        for stem, count in stems.items():
-            if count >= _ITEMS_OF_ONE_STEM and not self._is_ours(first[stem]):
-                column = first[stem]
+        for first, *more in numbered_alike(self.free):
+            if not self._is_ours(first):
                 self.problems.add(
-                    columns[column],
-                    column,
-                    f"this and {count - 1} more columns look like items of a questionnaire that is "
+                    columns[first],
+                    first,
+                    f"this and {len(more)} more columns look like items of a questionnaire that is "
                     "not loaded; load its definition or rename the columns.",
                 )
 
@@ -147,8 +155,31 @@ class _Checker:
 
     # Rows ------------------------------------------------------------------------------------
 
-    def record(self, row: Row) -> ProfileRecord:
+    def checked(self, row: Row) -> Checked:
         """The row's profile; after a problem its parts stand in for what is wrong."""
+        record = self._record(row)
+        if self.problems.found:
+            return Checked(record)
+        year = row.cells.get(BIRTH_YEAR, "")
+        stated = Stated(
+            totals=self._said(row, TOTAL),
+            bands=self._said(row, BAND),
+            birth_year=int(year) if year else None,
+            year=self.year,
+            age_given="age" in row.cells,
+        )
+        found = contradictions(record, self.definitions, stated)
+        return Checked(record, (*row.findings, *found))
+
+    def _said(self, row: Row, kind: str) -> dict[str, str]:
+        """What the row states about questionnaires that it answers, by key."""
+        return {
+            target.removeprefix(kind): row.cells[column]
+            for column, target in self.stated.items()
+            if target.startswith(kind) and column in row.cells
+        }
+
+    def _record(self, row: Row) -> ProfileRecord:
         condition = row.cells.get("condition", "").lower()
         self._check_label(row, "condition", condition)
         gender = row.cells.get("gender", "")
@@ -170,7 +201,7 @@ class _Checker:
         )
 
     def _add(self, row: Row, column: str, message: str) -> None:
-        self.problems.add(row.number, column, message)
+        self.problems.add(row.line(column), column, message, file=row.file)
 
     def _profile_id(self, row: Row) -> str:
         value = row.cells.get("profile_id", "")
@@ -195,6 +226,9 @@ class _Checker:
         return value
 
     def _age(self, row: Row) -> int:
+        born = self._birth_year(row)
+        if born and "age" not in row.cells:
+            return self._age_from(row, born)
         match = _WHOLE.fullmatch(row.cells.get("age", ""))
         age = int(match[1]) if match else None
         if age is None or age > OLDEST:
@@ -205,6 +239,33 @@ class _Checker:
                 row,
                 "age",
                 f"the client is under {ADULT_FROM} and minors are not allowed; remove the row.",
+            )
+        return age
+
+    def _birth_year(self, row: Row) -> int | None:
+        given = row.cells.get(BIRTH_YEAR, "")
+        if not given:
+            return None
+        match = _WHOLE.fullmatch(given)
+        latest = self.year or 9999
+        if match is None or not latest - OLDEST <= int(match[1]) <= latest:
+            self._add(
+                row,
+                BIRTH_YEAR,
+                f"the year of birth must be a year from {latest - OLDEST} to {latest}; correct it.",
+            )
+            return None
+        return int(match[1])
+
+    def _age_from(self, row: Row, born: int) -> int:
+        """The age reached in the year of assessment; who may still be under age then is."""
+        age = (self.year or born) - born
+        if age <= ADULT_FROM and not self.allow_minors:
+            self._add(
+                row,
+                BIRTH_YEAR,
+                f"born in {born}, the client may be under {ADULT_FROM} and minors are not allowed; "
+                "give the age or remove the client.",
             )
         return age
 
@@ -244,12 +305,12 @@ class _Checker:
             yield definition.key, {item.key: self._value(row, item) for item in given}
 
     def _value(self, row: Row, item: Item) -> int:
-        values = [option.value for option in item.options]
-        match = _WHOLE.fullmatch(row.cells[item.key])
-        value = int(match[1]) if match else None
-        if value not in values:
+        value = answer_value(item, row.cells[item.key])
+        if value is None:
+            values = [option.value for option in item.options]
             choice = f"{', '.join(map(str, values[:-1]))} or {values[-1]}"
-            given = "the value" if value is None else f"the value {value}"
+            match = _WHOLE.fullmatch(row.cells[item.key])
+            given = f"the value {match[1]}" if match else "the value"
             self._add(row, item.key, f"{given} is no answer option; use {choice}.")
         return value or 0
 

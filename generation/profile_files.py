@@ -10,13 +10,21 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from generation.plain_text import control_character
-from generation.profile_records import CORE_COLUMNS, MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Problems
+from generation.profile_records import (
+    CORE_COLUMNS,
+    MAX_BYTES,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    Problems,
+    ProfileFinding,
+)
 
+TOO_LARGE = "the file is larger than 20 MB; split it into smaller files."
 _DELIMITERS = (",", ";", "\t")
 # A spreadsheet would run a cell that begins like this; an apostrophe before it makes it text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -24,10 +32,21 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One profile as text: the line it began on and its non-blank cells by column."""
+    """One profile as text: the line it began on and its non-blank cells by column.
+
+    A row of a text file has a line for each cell, the file's name inside a zip, and what was
+    noticed while reading.
+    """
 
     number: int
     cells: dict[str, str]
+    file: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[ProfileFinding, ...] = ()
+
+    def line(self, column: str) -> int:
+        """The line on which the cell of a column stands."""
+        return self.lines.get(column, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +62,7 @@ def read_table(filename: str, content: bytes, known: frozenset[str], problems: P
 
     Adds problems to `problems`, or raises ProfileFileError when nothing can be read.
     """
-    text = _text(content, problems)
+    text = decoded(content, problems)
     ending = filename.lower().rsplit(".", 1)[-1]
     if ending in {"csv", "tsv", "txt"}:
         return _read_csv(text, known, problems)
@@ -52,6 +71,37 @@ def read_table(filename: str, content: bytes, known: frozenset[str], problems: P
     raise problems.stop(
         None, "the file name must end in .csv or .jsonl; save it in one of the two."
     )
+
+
+def read_any_table(filename: str, content: bytes, problems: Problems) -> Table:
+    """Read a CSV or JSONL file whose columns are not ours, to be mapped: names as they stand.
+
+    A name that is there twice gets a number, since labels of questions repeat in exports.
+    """
+    text = decoded(content, problems)
+    if filename.lower().rsplit(".", 1)[-1] in {"jsonl", "ndjson"}:
+        return _read_jsonl(text, frozenset(), problems, needed=())
+    rows = _records(text, _delimiter(text), problems)
+    _, header = next(rows)
+    if not header:
+        raise problems.stop(1, "the first row is blank; put the column names there.")
+    if len(header) > MAX_COLUMNS:
+        raise problems.stop(1, f"there are {len(header)} columns; keep up to {MAX_COLUMNS}.")
+    names = _told_apart(header)
+    columns = dict.fromkeys(names, 1)
+    return Table(columns, list(_cells(rows, names, problems)))
+
+
+def _told_apart(header: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for position, name in enumerate(header, start=1):
+        given = found = name.strip() or f"column {position}"
+        number = 1
+        while found in names:
+            number += 1
+            found = f"{given} ({number})"
+        names.append(found)
+    return names
 
 
 def guard_formula(value: str) -> str:
@@ -63,9 +113,10 @@ def _unguard(value: str) -> str:
     return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
 
 
-def _text(content: bytes, problems: Problems) -> str:
+def decoded(content: bytes, problems: Problems) -> str:
+    """The file's text. Raises ProfileFileError when it is no text in UTF-8."""
     if len(content) > MAX_BYTES:
-        raise problems.stop(None, "the file is larger than 20 MB; split it into smaller files.")
+        raise problems.stop(None, TOO_LARGE)
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise problems.stop(None, "the file is a spreadsheet; save it as CSV in UTF-8.")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -194,7 +245,13 @@ def _csv_fault(message: str) -> str:
     return "text follows a closing quote; double the quotes inside a cell."
 
 
-def _read_jsonl(text: str, known: frozenset[str], problems: Problems) -> Table:
+def _read_jsonl(
+    text: str,
+    known: frozenset[str],
+    problems: Problems,
+    *,
+    needed: Sequence[str] = CORE_COLUMNS,
+) -> Table:
     columns: dict[str, int] = {}
     rows: list[Row] = []
     for number, line in enumerate(text.split("\n"), start=1):
@@ -212,16 +269,20 @@ def _read_jsonl(text: str, known: frozenset[str], problems: Problems) -> Table:
             cells[canonical(name, known)] = value
         for name in found:
             columns.setdefault(canonical(name, known), number)
-        _check_core(found, number, known, problems)
+        _check_keys(found, number, known, problems, needed)
         rows.append(Row(number, cells))
     return Table(columns, rows)
 
 
-def _check_core(
-    found: dict[str, Any], number: int, known: frozenset[str], problems: Problems
+def _check_keys(
+    found: dict[str, Any],
+    number: int,
+    known: frozenset[str],
+    problems: Problems,
+    needed: Sequence[str],
 ) -> None:
     names = [canonical(name, known) for name in found]
-    for required in CORE_COLUMNS:
+    for required in needed:
         if required not in names:
             problems.add(number, required, "the key is missing; add it.")
     times = Counter(name.casefold() for name in names)

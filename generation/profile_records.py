@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from generation.plain_text import as_data
@@ -32,6 +32,22 @@ class ProfileRecord:
     condition: str
     demographics: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFinding:
+    """One thing in a profile that does not fit another; flagged, never corrected."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A profile with what was noticed about it."""
+
+    record: ProfileRecord
+    findings: tuple[ProfileFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +83,30 @@ class Problems:
     def __init__(self, file: str) -> None:
         self.file = as_data(file.replace("\\", "/").rsplit("/", 1)[-1], limit=100) or "file"
         self._found: list[Problem] = []
+        self._names: Mapping[str, str] = {}
 
-    def add(self, row: int | None, column: str | None, message: str) -> None:
-        """Note a problem; raises ProfileFileError when there are too many to go on."""
-        name = None if column is None else as_data(column, limit=MAX_COLUMN_NAME)
-        self._found.append(Problem(self.file, row, name, message))
+    def call_columns(self, names: Mapping[str, str]) -> None:
+        """From now on tell of our columns by the names that the file has for them."""
+        self._names = names
+
+    def add(self, row: int | None, column: str | None, message: str, *, file: str = "") -> None:
+        """Note a problem; raises ProfileFileError when there are too many to go on.
+
+        `file` names the file inside a zip that the row is of.
+        """
+        name = (
+            None
+            if column is None
+            else as_data(self._names.get(column, column), limit=MAX_COLUMN_NAME)
+        )
+        self._found.append(Problem(file or self.file, row, name, message))
         if len(self._found) >= MAX_PROBLEMS:
             raise ProfileFileError(self._found, more=True)
+
+    @property
+    def found(self) -> bool:
+        """Whether anything is wrong so far."""
+        return bool(self._found)
 
     def stop(self, row: int | None, message: str) -> ProfileFileError:
         """The error to raise when nothing after this problem could be read."""

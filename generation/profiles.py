@@ -20,6 +20,7 @@ from generation.profile_records import (
     MAX_CELL,
     MAX_COLUMN_NAME,
     MAX_LABEL,
+    Checked,
     Problem,
     Problems,
     ProfileFileError,
@@ -29,9 +30,11 @@ from generation.questionnaires import Definition, score, sentences
 from generation.sampler import sample_profiles
 
 __all__ = [
+    "Checked",
     "Problem",
     "ProfileFileError",
     "ProfileRecord",
+    "check_profiles",
     "client_text",
     "full_text",
     "intake_text",
@@ -51,6 +54,19 @@ def read_profiles(
     *,
     allow_minors: bool = False,
 ) -> list[ProfileRecord]:
+    """The profiles alone of `check_profiles`."""
+    found = check_profiles(filename, content, definitions, allow_minors=allow_minors)
+    return [each.record for each in found]
+
+
+def check_profiles(
+    filename: str,
+    content: bytes,
+    definitions: Mapping[str, Definition],
+    *,
+    allow_minors: bool = False,
+    year: int | None = None,
+) -> list[Checked]:
     """The profiles of a CSV (comma, semicolon or tab) or JSONL file in UTF-8, in file order.
 
     A file is taken whole or not at all: raises ProfileFileError with up to fifty problems.
@@ -60,7 +76,7 @@ def read_profiles(
     problems = Problems(filename)
     table = read_table(filename, content, known_columns(definitions), problems)
     problems.raise_any()
-    return check_table(table, definitions, problems, allow_minors=allow_minors)
+    return check_table(table, definitions, problems, allow_minors=allow_minors, year=year)
 
 
 def profile_columns(

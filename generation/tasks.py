@@ -86,3 +86,9 @@ def check_endpoints() -> None:
 def prune_samples() -> None:
     """Thin out the old samples behind the plots."""
     actions.prune_samples()
+
+
+@task()
+def forget_uploads() -> None:
+    """Forget files that waited for their columns longer than an hour."""
+    actions.purge_uploads()

@@ -2,7 +2,14 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from generation.views import batches, dialogues, endpoints, profiles, questionnaires
+from generation.views import (
+    batches,
+    dialogues,
+    endpoints,
+    profile_mapping,
+    profiles,
+    questionnaires,
+)
 
 app_name = "generation"
 
@@ -36,6 +43,12 @@ urlpatterns: list[URLPattern] = [
     path("profiles/", profiles.profile_list, name="profile_list"),
     path("profiles/import/", profiles.profile_import, name="profile_import"),
     path("profiles/import/example.csv", profiles.profile_example, name="profile_example"),
+    path("profiles/import/<uuid:uid>/", profile_mapping.profile_mapping, name="profile_mapping"),
+    path(
+        "profiles/import/<uuid:uid>/discard/",
+        profile_mapping.profile_discard,
+        name="profile_discard",
+    ),
     path("profiles/sample/", profiles.profile_sample, name="profile_sample"),
     path("profiles/<int:set_id>/", profiles.profile_set_detail, name="profile_set_detail"),
     path("profiles/<int:set_id>/<str:profile_id>/", profiles.profile_detail, name="profile_detail"),

@@ -254,6 +254,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(run_every=3600),
         "options": {"expires": 600},
     },
+    "forget-uploads": {
+        "task": "generation.tasks.forget_uploads",
+        "schedule": schedule(run_every=600),
+        "options": {"expires": 600},
+    },
     "worker-heartbeat": {
         "task": "sqpsych_site.tasks.heartbeat",
         "schedule": schedule(run_every=10),

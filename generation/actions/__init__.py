@@ -28,9 +28,15 @@ from generation.actions.definitions import (
 from generation.actions.dialogues import corpus_of, import_dialogues, record_export
 from generation.actions.endpoints import add_endpoint, set_endpoint_state
 from generation.actions.errors import Refused
-from generation.actions.profiles import import_profiles, record_of, sample_profiles
+from generation.actions.profiles import (
+    import_profiles,
+    receive_profiles,
+    record_of,
+    sample_profiles,
+)
 from generation.actions.recipes import ArmSpec
 from generation.actions.samples import prune_samples
+from generation.actions.uploads import discard_upload, purge_uploads, store_upload, waiting_upload
 
 __all__ = [
     "ArmSpec",
@@ -44,12 +50,15 @@ __all__ = [
     "corpus_of",
     "create_batch",
     "current_definitions",
+    "discard_upload",
     "finish_batches",
     "import_dialogues",
     "import_profiles",
     "pause_batch",
     "protocol_row",
     "prune_samples",
+    "purge_uploads",
+    "receive_profiles",
     "record_export",
     "record_of",
     "release_leases",
@@ -58,5 +67,7 @@ __all__ = [
     "retry_failed",
     "sample_profiles",
     "set_endpoint_state",
+    "store_upload",
     "sync_definitions",
+    "waiting_upload",
 ]

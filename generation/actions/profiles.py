@@ -7,12 +7,17 @@ from dataclasses import asdict
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from generation import profiles
 from generation.actions.definitions import current_definitions
 from generation.actions.errors import Refused
-from generation.models import ClientProfile, ProfileSet
-from generation.profiles import ProfileRecord
+from generation.actions.uploads import store_upload
+from generation.models import ClientProfile, ProfileSet, Upload, UploadPurpose
+from generation.profile_mapping import Choice, check_source
+from generation.profile_records import Problems
+from generation.profile_sources import has_our_columns, read_source
+from generation.profiles import Checked, ProfileRecord
 from generation.questionnaires import Definition, score
 from sqpsych_site import audit
 from sqpsych_site.models import User
@@ -21,21 +26,55 @@ MAX_SAMPLED = 100_000
 
 
 @transaction.atomic
-def import_profiles(*, name: str, filename: str, content: bytes, by: User | None) -> ProfileSet:
-    """Store a profile file (CSV or JSONL) as one set.
+def import_profiles(
+    *, name: str, filename: str, content: bytes, by: User | None, choice: Choice | None = None
+) -> ProfileSet:
+    """Store a profile file as one set: with our own columns, or as ``choice`` maps them.
 
     Raises:
         ProfileFileError: the file has problems (all named); nothing is stored.
         Refused: the name is empty or taken.
     """
     definitions = current_definitions()
-    records = profiles.read_profiles(
-        filename, content, definitions, allow_minors=settings.ALLOW_MINORS
-    )
+    if choice is None:
+        records = profiles.check_profiles(
+            filename,
+            content,
+            definitions,
+            allow_minors=settings.ALLOW_MINORS,
+            year=timezone.localdate().year,
+        )
+    else:
+        problems = Problems(filename)
+        found = read_source(filename, content, definitions, problems)
+        records = check_source(
+            found, choice, definitions, problems, allow_minors=settings.ALLOW_MINORS
+        )
     digest = hashlib.sha256(content).hexdigest()
     source = filename.replace("\\", "/").rsplit("/", 1)[-1][:200]
     rows = _NewSet(name, source, digest, synthetic=False)
     return _store(rows, records, definitions, by=by)
+
+
+@transaction.atomic
+def receive_profiles(
+    *, name: str, filename: str, content: bytes, look_first: bool, by: User
+) -> ProfileSet | Upload:
+    """Store a file with our columns as a set; keep any other until its columns are mapped.
+
+    ``look_first`` keeps it in any case. Raises what ``import_profiles`` raises, or Refused when
+    too many files wait.
+    """
+    source = read_source(filename, content, current_definitions(), Problems(filename))
+    if has_our_columns(source) and not look_first:
+        return import_profiles(name=name, filename=filename, content=content, by=by)
+    wanted = _NewSet(name, filename, "", synthetic=False)
+    if ProfileSet.objects.filter(name=wanted.name).exists():
+        raise wanted.taken()
+    purpose = UploadPurpose.PROFILES
+    return store_upload(
+        purpose=purpose, name=wanted.name, filename=filename, content=content, by=by
+    )
 
 
 @transaction.atomic
@@ -47,7 +86,8 @@ def sample_profiles(*, name: str, count: int, seed: int, by: User | None) -> Pro
     if not 1 <= count <= MAX_SAMPLED:
         raise Refused(f"The number of profiles must be 1 to {MAX_SAMPLED:,}.")
     definitions = current_definitions()
-    records = profiles.sample_profiles(count, seed=seed, definitions=definitions)
+    drawn = profiles.sample_profiles(count, seed=seed, definitions=definitions)
+    records = [Checked(record) for record in drawn]
     rows = _NewSet(name, f"sampler, seed {seed}", "", synthetic=True)
     return _store(rows, records, definitions, by=by)
 
@@ -88,14 +128,16 @@ class _NewSet:
                     created_by=by,
                 )
         except IntegrityError:
-            raise Refused(
-                f"A profile set named “{self.name}” exists already; choose another name."
-            ) from None
+            raise self.taken() from None
+
+    def taken(self) -> Refused:
+        """The error to raise when the name is somebody else's."""
+        return Refused(f"A profile set named “{self.name}” exists already; choose another name.")
 
 
 def _store(
     new: _NewSet,
-    records: Sequence[ProfileRecord],
+    records: Sequence[Checked],
     definitions: Mapping[str, Definition],
     *,
     by: User | None,
@@ -108,13 +150,15 @@ def _store(
         action="profiles.import" if not new.synthetic else "profiles.sample",
         target=f"profile set {profile_set.pk}",
         profiles=len(rows),
+        findings=sum(len(row.findings) for row in rows),
     )
     return profile_set
 
 
 def _row(
-    profile_set: ProfileSet, record: ProfileRecord, definitions: Mapping[str, Definition]
+    profile_set: ProfileSet, checked: Checked, definitions: Mapping[str, Definition]
 ) -> ClientProfile:
+    record = checked.record
     scores = {key: score(definitions[key], found) for key, found in record.answers.items()}
     canonical = json.dumps(asdict(record), sort_keys=True, ensure_ascii=False)
     return ClientProfile(
@@ -129,5 +173,6 @@ def _row(
         bands={key: each.band for key, each in scores.items()},
         questionnaires={key: definitions[key].sha256 for key in record.answers},
         risk_positive=any(each.risk_positive for each in scores.values()),
+        findings=[asdict(finding) for finding in checked.findings],
         sha256=hashlib.sha256(canonical.encode()).hexdigest(),
     )

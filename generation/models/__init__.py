@@ -17,6 +17,7 @@ from generation.models.dialogues import (
 from generation.models.endpoints import Endpoint, EndpointState
 from generation.models.profiles import ClientProfile, ProfileSet
 from generation.models.samples import BatchSample, EndpointSample
+from generation.models.uploads import Upload, UploadPurpose
 
 __all__ = [
     "IMMUTABLE",
@@ -41,5 +42,7 @@ __all__ = [
     "Questionnaire",
     "Turn",
     "TurnRole",
+    "Upload",
+    "UploadPurpose",
     "VersionedDefinition",
 ]

@@ -42,6 +42,7 @@ class ClientProfile(models.Model):
     bands = models.JSONField(default=dict, help_text="questionnaire key -> severity band")
     questionnaires = models.JSONField(default=dict, help_text="questionnaire key -> sha256")
     risk_positive = models.BooleanField(default=False)
+    findings = models.JSONField(default=list, help_text="contradictions: kind and message")
     sha256 = models.CharField(max_length=64)
 
     class Meta:

@@ -17,7 +17,7 @@ from generation.actions import Refused
 from generation.actions.definitions import stored_definitions
 from generation.filters import ProfileFilter
 from generation.forms import ImportForm, SampleForm
-from generation.models import ClientProfile, ProfileSet
+from generation.models import ClientProfile, ProfileSet, Upload
 from generation.profiles import Problem, ProfileFileError, sample_profiles, write_profiles
 from generation.questionnaires import Definition, builtin_definitions
 from generation.views.page import go_to, keyset_page, show
@@ -48,15 +48,21 @@ def profile_import(request: AuthenticatedRequest) -> HttpResponseBase:
         return _import_page(request, form, status=422)
     upload = form.cleaned_data["file"]
     try:
-        made = actions.import_profiles(
-            name=form.set_name(), filename=upload.name, content=upload.read(), by=request.user
+        made = actions.receive_profiles(
+            name=form.set_name(),
+            filename=upload.name,
+            content=upload.read(),
+            look_first="look" in request.POST,
+            by=request.user,
         )
     except ProfileFileError as error:
         return _import_page(request, form, error.problems, more=error.more, status=422)
     except Refused as refused:
         form.add_error("name", str(refused))
         return _import_page(request, form, status=422)
-    return _made(request, made)
+    if isinstance(made, Upload):
+        return go_to(request, reverse("generation:profile_mapping", args=[made.uid]))
+    return stored(request, made)
 
 
 def _import_page(
@@ -80,7 +86,7 @@ def profile_sample(request: AuthenticatedRequest) -> HttpResponseBase:
     form = SampleForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            return _made(request, actions.sample_profiles(**form.cleaned_data, by=request.user))
+            return stored(request, actions.sample_profiles(**form.cleaned_data, by=request.user))
         except Refused as refused:
             form.add_error("name", str(refused))
     status = 422 if request.method == "POST" else 200
@@ -88,8 +94,13 @@ def profile_sample(request: AuthenticatedRequest) -> HttpResponseBase:
     return show(request, template, {"form": form}, part="sample", status=status)
 
 
-def _made(request: AuthenticatedRequest, made: ProfileSet) -> HttpResponseBase:
-    messages.success(request, f"The profile set “{made.name}” was stored.")
+def stored(request: AuthenticatedRequest, made: ProfileSet) -> HttpResponseBase:
+    """To the new set's page, with a word about what does not fit together in it."""
+    flagged = made.profiles.exclude(findings=[]).count()
+    more = (
+        f" {words.count(flagged, 'profile')} with contradictions: see its list." if flagged else ""
+    )
+    messages.success(request, f"The profile set “{made.name}” was stored.{more}")
     return go_to(request, reverse("generation:profile_set_detail", args=[made.pk]))
 
 

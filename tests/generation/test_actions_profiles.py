@@ -35,7 +35,7 @@ def test_file_becomes_a_set_with_scores_and_hashes(coordinator: User) -> None:
         assert row.questionnaires == {key: definitions[key].sha256 for key in row.answers}
     assert len({row.sha256 for row in rows.values()}) == 4
     audit = AuditEntry.objects.get(action="profiles.import")
-    assert (audit.actor, audit.detail) == (coordinator.username, {"profiles": 4})
+    assert (audit.actor, audit.detail) == (coordinator.username, {"profiles": 4, "findings": 0})
 
 
 def test_bad_row_leaves_nothing() -> None:

@@ -23,8 +23,8 @@ from tests.generation.profile_cases import (
 
 COLUMN_FAULTS = {
     "unknown item": ("phq9_10", "the column is no item of phq9, which has phq9_1 to phq9_9; "),
-    "item spelt otherwise": ("PHQ-9 total", "the column is no item of phq9, which has "),
-    "total": ("gad7_total", "the column is no item of gad7, which has gad7_1 to gad7_7; "),
+    "item spelt otherwise": ("PHQ-9 extra", "the column is no item of phq9, which has "),
+    "half an item": ("gad7_rest", "the column is no item of gad7, which has gad7_1 to gad7_7; "),
     "bare": ("gad7", "the column is no item of gad7, which has gad7_1 to gad7_7; "),
     "name": ("name", "the column looks like a name, which may not be stored; "),
     "first name": ("first_name", "the column looks like a name, which may not be stored; "),
@@ -63,7 +63,7 @@ CELL_FAULTS = {
     "negative": ({"phq9_2": "-1"}, "phq9_2", "the value is no answer option; use 0, 1, 2 or 3."),
     "half": ({"phq9_2": "1.5"}, "phq9_2", "the value is no answer option; use 0, 1, 2 or 3."),
     "word": (
-        {"gad7_7": "several days"},
+        {"gad7_7": "some days"},
         "gad7_7",
         "the value is no answer option; use 0, 1, 2 or 3.",
     ),

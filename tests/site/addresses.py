@@ -173,6 +173,12 @@ TABLE: dict[str, Address] = {
     # -- generation
     "generation:profile_list": Address(MANAGERS, "405"),
     "generation:profile_import": Address(MANAGERS, MANAGE, data=_profile_file),
+    "generation:profile_mapping": Address(
+        "403 200 403 404", "403 422 403 404", lambda s: [s.upload.uid], missing=(NOWHERE,)
+    ),
+    "generation:profile_discard": Address(
+        "405", "403 303 403 404", lambda s: [s.upload.uid], missing=(NOWHERE,)
+    ),
     "generation:profile_example": Address(MANAGERS, "405"),
     "generation:profile_sample": Address(
         MANAGERS, MANAGE, data=lambda _: {"name": "sampled", "count": 2, "seed": 1}

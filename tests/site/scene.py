@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from generation.actions.definitions import sync_definitions
+from generation.actions.uploads import store_upload
 from generation.models import (
     Arm,
     Attempt,
@@ -31,6 +32,8 @@ from generation.models import (
     ProfileSet,
     Protocol,
     Questionnaire,
+    Upload,
+    UploadPurpose,
 )
 from generation.protocols import builtin_protocols
 from generation.questionnaires import builtin_definitions
@@ -107,6 +110,7 @@ class Scene:
     foreign: Assignment
     flag: Flag
     foreign_flag: Flag
+    upload: Upload
 
     @property
     def rater(self) -> User:
@@ -157,6 +161,20 @@ def make_scene() -> Scene:
         foreign=foreign,
         flag=own_flag,
         foreign_flag=foreign_flag,
+        upload=_upload(people[Role.COORDINATOR]),
+    )
+
+
+def _upload(by: User) -> Upload:
+    """A profile file of the coordinator's that waits for its columns."""
+    items = ",".join(f"phq_{number}" for number in range(1, 10))
+    text = f"id,age,sex,group,job,{items}\nhiddenprofile,40,f,control,canaryoccupation{',1' * 9}\n"
+    return store_upload(
+        purpose=UploadPurpose.PROFILES,
+        name="hiddenset 2",
+        filename="hiddensource.csv",
+        content=text.encode(),
+        by=by,
     )
 
 
