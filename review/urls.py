@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from review.views import calibration, queue, rating, studies, study_exports
+from review.views import calibration, queue, rating, results, studies, study_exports
 
 app_name = "review"
 
@@ -44,6 +44,20 @@ urlpatterns: list[URLPattern] = [
     ),
     path(
         "studies/<int:study_id>/export/<slug:name>.csv", study_exports.study_file, name="study_file"
+    ),
+    path("studies/<int:study_id>/results/", results.results, name="results"),
+    path("studies/<int:study_id>/results/scores/", results.scores, name="scores"),
+    path("studies/<int:study_id>/results/raters/", results.result_raters, name="result_raters"),
+    path("studies/<int:study_id>/results/now/", results.results_now, name="results_now"),
+    path(
+        "studies/<int:study_id>/results/<slug:kind>/<slug:instrument>/<slug:key>/",
+        results.measure,
+        name="measure",
+    ),
+    path(
+        "studies/<int:study_id>/figures/<slug:name>.<slug:kind>",
+        results.figure_file,
+        name="figure_file",
     ),
     path("studies/<int:study_id>/flags/<uuid:flag_uid>/seen/", studies.flag_seen, name="flag_seen"),
     path(

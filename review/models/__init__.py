@@ -15,6 +15,7 @@ from review.models.ratings import (
     Flag,
     Rating,
 )
+from review.models.results import KeptFigures
 from review.models.studies import (
     IMMUTABLE,
     Instrument,
@@ -37,6 +38,7 @@ __all__ = [
     "Evidence",
     "Flag",
     "Instrument",
+    "KeptFigures",
     "Rating",
     "RatingOrder",
     "Reference",

@@ -15,6 +15,7 @@ from review.actions import Refused
 from review.exports import FILES, KEY_FILE
 from review.models import Flag, Instrument, Study, StudyState
 from review.study_forms import ExportForm, StudyFilter, StudyForm
+from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
 POLL_SECONDS = 15
@@ -99,6 +100,7 @@ def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponse:
     live = progress.live(study, instruments)
     context = {
         "study": study,
+        "tabs": study_tabs(study, request.user, "study"),
         "tone": _tone(study),
         "live": live,
         "seen": _fingerprint(study, live),

@@ -182,24 +182,29 @@ def test_command_that_cannot_ends_with_status_one_and_one_line(capsys):
 # -- agreement ------------------------------------------------------------------------------------
 
 
+def agreement_of_items() -> dict[str, Any]:
+    body = json.loads(run("agreement", "Pilot", "--json"))
+    return {one["key"]: one for one in body["measures"]}
+
+
 def test_agreement_as_json_gives_figures_per_item(rated):
     body = json.loads(run("agreement", "Pilot", "--json"))
-    assert (body["study"], body["name"]) == (rated.pk, "Pilot")
-    items = {one["item"]: one for one in body["items"]}
+    assert (body["study"], body["name"], body["submitted"]) == (rated.pk, "Pilot", 10)
+    items = {one["key"]: one for one in body["measures"] if one["kind"] == "item"}
     assert len(items) == 19
     first = items["t1_key_thoughts"]
-    assert (first["units"], first["ratings"], first["level"]) == (5, 10, "ordinal")
-    assert first["percent_agreement"]["estimate"] == 0.8
-    assert 0 < first["krippendorff_alpha"]["estimate"] < 1
-    nothing = items["t2_paraphrasing"]
-    assert (nothing["units"], nothing["krippendorff_alpha"]["estimate"]) == (0, None)
-    assert nothing["krippendorff_alpha"]["note"]
+    assert (first["ratings"], first["level"]) == (10, "ordinal")
+    percent = first["figures"]["percent"]
+    assert (percent["estimate"], percent["units"]) == (0.8, 5)
+    assert 0 < first["figures"]["alpha_ordinal"]["estimate"] < 1
+    nothing = items["t2_paraphrasing"]["figures"]["alpha_ordinal"]
+    assert (nothing["units"], nothing["estimate"]) == (0, None)
+    assert nothing["note"]
 
 
 def test_agreement_equals_a_hand_calculation(rated):
     """Ordinal alpha of the pairs 1-1, 2-2, 0-0, 1-1, 0-2: see Krippendorff (2011), section D."""
-    body = json.loads(run("agreement", "Pilot", "--json"))
-    alpha = body["items"][0]["krippendorff_alpha"]["estimate"]
+    alpha = agreement_of_items()["t1_key_thoughts"]["figures"]["alpha_ordinal"]["estimate"]
     # n = 3 zeros, 4 ones, 3 twos; squared distances 0-1 and 1-2: 3.5^2, 0-2: 7^2.
     observed = 2 * 49
     expected = 2 * (3 * 4 * 3.5**2 + 4 * 3 * 3.5**2 + 3 * 3 * 49)
@@ -208,22 +213,21 @@ def test_agreement_equals_a_hand_calculation(rated):
 
 def test_agreement_counts_submitted_ratings_only(rated, raters):
     rated.assignments.filter(position=5).update(state="started", submitted_at=None)
-    body = json.loads(run("agreement", "Pilot", "--json"))
-    assert body["items"][0]["units"] == 4
-    assert body["items"][0]["percent_agreement"]["estimate"] == 1.0
+    percent = agreement_of_items()["t1_key_thoughts"]["figures"]["percent"]
+    assert (percent["units"], percent["estimate"]) == (4, 1.0)
 
 
 def test_not_sure_counts_as_missing(rated):
     Rating.objects.filter(assignment__position=1).update(value="not_sure")
-    assert json.loads(run("agreement", "Pilot", "--json"))["items"][0]["units"] == 4
+    assert agreement_of_items()["t1_key_thoughts"]["figures"]["percent"]["units"] == 4
 
 
 def test_agreement_for_people_is_a_table(rated):
     lines = run("agreement", "Pilot").splitlines()
-    assert lines[0].split() == ["item", "level", "units", "%", "agreement", "alpha", "Gwet", "AC"]
+    assert lines[0].split()[:5] == ["Items", "level", "units", "Percent", "agreement"]
     assert lines[1].startswith("sqpsych-expert/t1_key_thoughts")
-    assert " 80 [" in lines[1]
-    assert "not defined" in lines[2]
+    assert " 80 % [" in lines[1]
+    assert " –" in lines[2]
 
 
 def test_agreement_of_no_study(db):

@@ -126,6 +126,7 @@ def person(scene: Scene) -> list[Any]:
     return [scene.colleague.pk]
 
 
+KEPT = "figures are kept, so that the next look at them is quick"
 EXPORT = "each export leaves its audit row"
 
 TABLE: dict[str, Address] = {
@@ -257,6 +258,24 @@ TABLE: dict[str, Address] = {
         lambda s: [s.study.pk, "ratings_long"],
         missing=(0, "ratings_long"),
         rests=EXPORT,
+    ),
+    "review:results": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
+    "review:scores": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
+    "review:result_raters": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
+    "review:results_now": Address("405", "403 303 303 303", study, missing=(0,)),
+    "review:measure": Address(
+        STAFF,
+        "405",
+        lambda s: [s.study.pk, "item", EXPERT, ITEM],
+        missing=(0, "item", EXPERT, ITEM),
+        rests=KEPT,
+    ),
+    "review:figure_file": Address(
+        STAFF,
+        "405",
+        lambda s: [s.study.pk, "agreement_alpha", "csv"],
+        missing=(0, "agreement_alpha", "csv"),
+        rests=KEPT,
     ),
     "review:flag_seen": Address(
         "405", MANAGE, lambda s: [s.study.pk, s.foreign_flag.uid], missing=(0, NOWHERE)

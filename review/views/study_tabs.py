@@ -1,0 +1,23 @@
+"""The tabs that all pages about one study share."""
+
+from typing import Any
+
+from django.urls import reverse
+
+from review.models import Study
+from sqpsych_site.models import User
+from sqpsych_site.roles import Verb
+
+TABS: tuple[tuple[str, str, str, Verb], ...] = (
+    ("study", "review:study_detail", "Study", Verb.SEE_STUDIES),
+    ("results", "review:results", "Results", Verb.SEE_STUDIES),
+)
+
+
+def study_tabs(study: Study, user: User, here: str) -> list[dict[str, Any]]:
+    """What this person can open, for ``_components/tabs.html``."""
+    return [
+        {"url": reverse(name, args=[study.pk]), "label": label, "current": key == here}
+        for key, name, label, verb in TABS
+        if user.may(verb)
+    ]
