@@ -28,7 +28,7 @@ HUES = ("#1d6d71", "#c9772b", "#5b5ea6", "#9b2d4f", "#6b8e23", "#7a5c3e", "#4d4d
 _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "sqpsych",
     "svg.fonttype": "none",
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 3,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.parse_math": False,
