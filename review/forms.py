@@ -1,18 +1,23 @@
 """What the rating form shows and what it sends: the instrument joined with the rater's answers."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
-from review import items
-from review.actions import Answer, FlagInput, Missing, Place, Refused
+from review import items, wire
+from review.actions import Missing, Refused
 from review.actions.rating import definition_of
 from review.instruments import FlagForm, Section
+from review.instruments import Instrument as Definition
 from review.models import Assignment, Instrument, Rating
+from review.standing import Spot
 
 
 @dataclass(frozen=True)
@@ -219,86 +224,93 @@ class FlagQuestion:
         return json.dumps({"all": bool(rule.all_of), "conditions": conditions})
 
 
-class AnswerForm(forms.Form):
-    """One answer or comment, as the page sends it when it is given."""
+def whole_form(
+    data: QueryDict, forms: Iterable[Definition]
+) -> list[wire.AnyOperation | wire.Malformed]:
+    """The answers of a whole form as operations; what stands already changes nothing.
 
-    instrument = forms.CharField(max_length=60)
-    item = forms.CharField(max_length=60)
-    value = forms.CharField(max_length=20_000, required=False, strip=False)
-    comment = forms.CharField(max_length=20_000, required=False, strip=False)
-    turn = forms.IntegerField(min_value=1, required=False)
-    base = forms.IntegerField(min_value=0, required=False)
-    key = forms.UUIDField(required=False)
-
-    def answer(self) -> Answer:
-        """The checked answer; fields that were not sent stay ``None``."""
-        given = self.cleaned_data
-        return Answer(
-            instrument=given["instrument"],
-            item=given["item"],
-            value=given["value"] if "value" in self.data else None,
-            comment=given["comment"] if "comment" in self.data else None,
-            turn=given["turn"],
-            base=given["base"],
-            key=given["key"],
-        )
-
-
-def whole_form(data: QueryDict, view: FormView) -> list[Answer]:
-    """The answers of a whole form that differ from what is stored.
-
-    A group of radios or boxes that is absent was not answered; that clears nothing.
+    A field is called ``instrument:item``, with ``:t3`` for turn 3 of an item about turns, and
+    ``:comment`` or ``:base`` at the end for its comment and the revision that was shown. A group
+    of radios or boxes that is absent was not answered; that clears nothing, unless boxes are said
+    to have been shown (``:shown``).
     """
-    answers = []
-    for item in view.items:
-        value: str | None = None
-        if item.name in data:
-            values = data.getlist(item.name)
-            value = items.join_values(values) if item.type == "multiple" else values[-1]
-        comment = data.get(f"{item.name}:comment")
-        changed = Answer(
-            instrument=item.form,
-            item=item.key,
-            value=value if value not in (None, item.value) else None,
-            comment=comment if comment not in (None, item.comment) else None,
-        )
-        if changed.value is not None or changed.comment is not None:
-            answers.append(changed)
-    return answers
+    multiple = {
+        (form.key, one.key) for form in forms for one in form.items if one.type == "multiple"
+    }
+    found: dict[Spot, dict[str, Any]] = {}
+    for name, values in data.lists():
+        match = FIELD.fullmatch(name)
+        if match is None or not values:
+            continue
+        instrument, item, turn, part = match.groups()
+        given = found.setdefault(Spot(instrument, item, int(turn) if turn else None), {})
+        last = str(values[-1])
+        if part is None:
+            several = (instrument, item) in multiple
+            given["value"] = items.join_values(map(str, values)) if several else last
+        elif part == "shown":
+            given.setdefault("value", "")
+        else:
+            given[part] = int(last) if part == "base" and last.isdecimal() else last
+    operations: list[dict[str, Any]] = [
+        {"kind": "answer", **spot._asdict(), **given} for spot, given in found.items()
+    ]
+    if "comment" in data:
+        operations.append({"kind": "comment", "text": data["comment"]})
+    return [wire.read_one({"key": uuid4(), **one}) for one in operations]
+
+
+def one_answer(data: QueryDict) -> wire.AnyOperation | wire.Malformed:
+    """One answer or comment as its own fields say it."""
+    given: dict[str, Any] = {"kind": "answer", "key": uuid4(), **data.dict()}
+    for name in ("turn", "base"):
+        text = given.pop(name, "")
+        if text:
+            given[name] = int(text) if text.isdecimal() else text
+    given.pop("csrfmiddlewaretoken", None)
+    return wire.read_one(given)
+
+
+def refused_answers(
+    refused: Iterable[tuple[wire.AnyOperation | wire.Malformed, Mapping[str, Any]]],
+) -> list[Missing]:
+    """What was refused, to be shown at its item; with a conflict, both versions."""
+    found = []
+    for asked, told in refused:
+        if isinstance(asked, wire.Answer):
+            sentence = told["sentence"]
+            if "stored" in told:
+                part = "comment" if asked.value is None else "value"
+                both = {"stored": told["stored"][part], "given": getattr(asked, part)}
+                sentence += " " + _("Stored: %(stored)s. Yours: %(given)s.") % both
+            found.append(Missing(asked.instrument, asked.item, sentence, asked.turn))
+    return found
+
+
+FIELD = re.compile(
+    r"([a-z][a-z0-9-]{0,59}):([a-z][a-z0-9_]{0,59})(?::t(\d{1,6}))?(?::(comment|base|shown))?"
+)
 
 
 class FlagFields(forms.Form):
-    """A safety flag as the page sends it; the instrument says what is allowed."""
+    """A safety flag as the plain form sends it; the instrument says what is allowed."""
 
     uid = forms.UUIDField()
     category = forms.CharField(max_length=60)
     severity = forms.CharField(max_length=60)
-    turn = forms.IntegerField(min_value=1, required=False)
-    start = forms.IntegerField(min_value=0, required=False)
-    end = forms.IntegerField(min_value=1, required=False)
+    turn = forms.IntegerField(min_value=1, max_value=10**9, required=False)
+    start = forms.IntegerField(min_value=0, max_value=10**9, required=False)
+    end = forms.IntegerField(min_value=1, max_value=10**9, required=False)
     note = forms.CharField(max_length=10_000, required=False, strip=True)
 
-    def flag(self, form: FlagForm) -> tuple[UUID, FlagInput]:
-        """The flag's id and content; answers to the form's further questions come along."""
+    def operation(self, form: FlagForm) -> wire.AnyOperation | wire.Malformed:
+        """The flag with the answers to those of the form's questions that are asked after them."""
         given = self.cleaned_data
-        core: Mapping[str, str] = {
-            "category": given["category"],
-            "severity": given["severity"],
-            **{item.key: self.data.get(item.key, "") for item in form.questions},
-        }
+        core = {"category": given["category"], "severity": given["severity"]}
+        core |= {item.key: self.data.get(item.key, "") for item in form.questions}
         asked = {item.key for item in form.visible_items(core)}
-        details = {
-            item.key: core[item.key]
-            for item in form.questions
-            if item.key in asked and core[item.key]
-        }
-        return given["uid"], FlagInput(
-            category=given["category"],
-            severity=given["severity"],
-            place=Place(given["turn"], given["start"], given["end"]),
-            details=details,
-            note=given["note"],
-        )
+        details = {item.key: core[item.key] for item in form.questions if item.key in asked}
+        return wire.read_one({"kind": "flag", "key": uuid4(), "details": details, **given})
 
 
 def sentence_of(form: forms.Form) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from review.views import calibration, queue, rating, results, studies, study_exports
+from review.views import calibration, queue, rating, results, saving, studies, study_exports
 
 app_name = "review"
 
@@ -23,6 +23,10 @@ register_converter(StudyChange, "study_change")
 urlpatterns: list[URLPattern] = [
     path("review/", queue.queue, name="queue"),
     path("review/<uuid:uid>/", rating.rate, name="rate"),
+    path("review/<uuid:uid>/save/", saving.save, name="save"),
+    path("review/<uuid:uid>/state/", saving.state, name="state"),
+    path("review/<uuid:uid>/next/", saving.next_up, name="next"),
+    path("review/<uuid:uid>/opened/", saving.opened, name="opened"),
     path("review/<uuid:uid>/answer/", rating.answer, name="answer"),
     path("review/<uuid:uid>/comment/", rating.comment, name="comment"),
     path("review/<uuid:uid>/flags/", rating.flag, name="flag"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pghistory
 from django.contrib.auth.middleware import LoginRequiredMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
@@ -25,8 +25,12 @@ class LoginRequired(LoginRequiredMiddleware):
         self, request: HttpRequest, view_func: Any
     ) -> HttpResponseBase:
         if request.headers.get("X-SQPsych-Save"):
-            # The rating page keeps the answer and says so; it must not be navigated away.
             return HttpResponse("Please sign in again.", status=401, content_type="text/plain")
+        if request.headers.get("X-Requested-With") == "fetch":
+            # The rating page keeps its answers and says so; it must not be navigated away.
+            return JsonResponse(
+                {"code": "sign_in", "sentence": "Please sign in again."}, status=401
+            )
         response = super().handle_no_permission(request, view_func)
         if request.headers.get("HX-Request") == "true" and isinstance(response, HttpResponse):
             return HttpResponseClientRedirect(response.headers["Location"])

@@ -60,15 +60,14 @@ def make_study(
     dialogues: Sequence[Dialogue] | None = None,
     *,
     name: str = "Study",
-    instruments: Sequence[str] = ("sqpsych-expert", "safety"),
+    instruments: Sequence[str | Instrument] = ("sqpsych-expert", "safety"),
     **values: object,
 ) -> Study:
     """A running study in which every rater has every dialogue, in the same order."""
     study = Study.objects.create(name=name, overlap=max(1, len(raters)), **values)
-    for position, key in enumerate(instruments, start=1):
-        StudyInstrument.objects.create(
-            study=study, instrument=make_instrument(key), position=position
-        )
+    for position, form in enumerate(instruments, start=1):
+        instrument = make_instrument(form) if isinstance(form, str) else form
+        StudyInstrument.objects.create(study=study, instrument=instrument, position=position)
     rows = [
         StudyDialogue.objects.create(study=study, dialogue=dialogue, code=f"D{number:03}")
         for number, dialogue in enumerate(dialogues or [make_dialogue()], start=1)

@@ -16,6 +16,7 @@ from review.models.ratings import (
     Rating,
 )
 from review.models.results import KeptFigures
+from review.models.steps import Step, StepKind, Visit
 from review.models.studies import (
     IMMUTABLE,
     Instrument,
@@ -42,10 +43,13 @@ __all__ = [
     "Rating",
     "RatingOrder",
     "Reference",
+    "Step",
+    "StepKind",
     "Study",
     "StudyDialogue",
     "StudyInstrument",
     "StudyRater",
     "StudyState",
+    "Visit",
     "blank_settings",
 ]

@@ -52,7 +52,10 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.filter(state__in=[AssignmentState.DUE, AssignmentState.STARTED])
 
 
-@pghistory.track(append_only=True, exclude=["active_seconds", "paused_seconds", "revision"])
+@pghistory.track(
+    append_only=True,
+    exclude=["active_seconds", "paused_seconds", "revision", "undo_step", "redo_step"],
+)
 class Assignment(models.Model):
     """One rater's task: one dialogue of one study."""
 
@@ -77,7 +80,10 @@ class Assignment(models.Model):
     return_reason = models.CharField(max_length=40, blank=True)
     return_note = models.TextField(blank=True)
     comment = models.TextField(blank=True, help_text="about the dialogue as a whole")
-    revision = models.PositiveIntegerField(default=0, help_text="raised by every saved answer")
+    comment_revision = models.PositiveIntegerField(default=0)
+    revision = models.PositiveIntegerField(default=0, help_text="raised by every step")
+    undo_step = models.PositiveIntegerField(default=0, help_text="what undo takes back, 0: nothing")
+    redo_step = models.PositiveIntegerField(default=0, help_text="what redo does again")
     active_seconds = models.PositiveIntegerField(default=0)
     paused_seconds = models.PositiveIntegerField(default=0)
     opened_at = models.DateTimeField(null=True, blank=True)
@@ -175,12 +181,18 @@ class Flag(models.Model):
 
 @pghistory.track(append_only=True)
 class Evidence(models.Model):
-    """A passage that a rater attached to an item. Offsets count Unicode code points in the turn."""
+    """A passage that a rater attached to an item or to a flag.
+
+    Offsets count Unicode code points in the turn.
+    """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True)
     assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="evidence")
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
-    item = models.CharField(max_length=60)
+    instrument = models.ForeignKey(
+        Instrument, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    item = models.CharField(max_length=60, blank=True)
+    flag = models.ForeignKey(Flag, null=True, on_delete=models.PROTECT, related_name="evidence")
     turn_number = models.PositiveIntegerField()
     start = models.PositiveIntegerField(null=True, blank=True)
     end = models.PositiveIntegerField(null=True, blank=True)
@@ -194,8 +206,13 @@ class Evidence(models.Model):
             models.CheckConstraint(
                 condition=Q(start=None, end=None) | Q(end__gt=models.F("start")),
                 name="evidence_span_is_whole",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(flag=None, instrument__isnull=False) & ~Q(item="")
+                | Q(flag__isnull=False, instrument=None, item=""),
+                name="evidence_of_an_item_or_a_flag",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.item} turn {self.turn_number}"
+        return f"{self.item or 'flag'} turn {self.turn_number}"

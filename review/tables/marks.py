@@ -99,14 +99,19 @@ def _flag_row(frame: Frame, safety: FlagForm | None, work: Work, flag: Flag) -> 
     return [*cells, flag.created_at, flag.updated_at]
 
 
+OF_AN_ITEM = "empty: the passage belongs to an item"
+OF_A_FLAG = "empty: the passage belongs to a flag"
+
+
 def evidence_table(frame: Frame) -> Table:
     """One row per passage that a rater attached to an item and did not take back."""
     columns = (
         *OPENING, DIALOGUE, RATER, KIND, STATE,
         Column("evidence", "code", "id of the mark"),
-        Column("instrument", "code", "key of the instrument"),
-        Column("instrument_version", "code", "version of the instrument"),
-        Column("item", "code", "item that the passage is evidence for"),
+        Column("flag", "code", "id of the flag that the passage belongs to", missing=OF_AN_ITEM),
+        Column("instrument", "code", "key of the instrument", missing=OF_A_FLAG),
+        Column("instrument_version", "code", "version of the instrument", missing=OF_A_FLAG),
+        Column("item", "code", "item that the passage is evidence for", missing=OF_A_FLAG),
         Column("turn", "integer", TURN),
         Column("start", "integer", f"first character: {SPAN}", missing=WHOLE),
         Column("end", "integer", f"character after the last: {SPAN}", missing=WHOLE),
@@ -119,10 +124,11 @@ def evidence_table(frame: Frame) -> Table:
             found = _evidence(works)
             for work in works:
                 for mark in found.get(work.pk, ()):
-                    form = forms[mark.instrument_id]
+                    form = forms.get(mark.instrument_id or 0)
                     yield [
                         *frame.opening, work.dialogue, work.rater, work.kind, work.state,
-                        str(mark.uid), form.key, form.version, mark.item,
+                        str(mark.uid), str(mark.flag.uid) if mark.flag else "",
+                        form.key if form else "", form.version if form else "", mark.item,
                         mark.turn_number, mark.start, mark.end, mark.created_at,
                     ]  # fmt: skip
 
@@ -132,6 +138,6 @@ def evidence_table(frame: Frame) -> Table:
 def _evidence(works: Sequence[Work]) -> Mapping[int, list[Evidence]]:
     found: dict[int, list[Evidence]] = defaultdict(list)
     rows = Evidence.objects.filter(assignment__in=[work.pk for work in works], withdrawn_at=None)
-    for mark in rows.order_by("created_at", "pk"):
+    for mark in rows.select_related("flag").order_by("created_at", "pk"):
         found[mark.assignment_id].append(mark)
     return found

@@ -2,19 +2,28 @@
 
 import json
 from http import HTTPStatus
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from review import actions
-from review.actions import Answer, Conflict, Refused
-from review.actions.rating import instruments_of
-from review.forms import AnswerForm, FlagFields, checked, stored_view, whole_form
+from review import actions, wire
+from review.actions import Refused
+from review.actions.rating import definition_of, instruments_of
+from review.forms import (
+    FlagFields,
+    checked,
+    one_answer,
+    refused_answers,
+    stored_view,
+    whole_form,
+)
 from review.models import Assignment
 from review.permissions import assignment_of
 from review.views.page import rating_context
@@ -37,26 +46,21 @@ def rate(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
 
 def _post_whole(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponseBase:
     """Save everything that changed, then submit if asked to."""
-    uid = assignment.uid
-    form = stored_view(assignment, instruments_of(assignment))
-    refusals = []
-    for given in whole_form(request.POST, form):
-        try:
-            actions.save_answer(uid=uid, by=request.user, answer=given)
-        except Refused as refused:
-            refusals.append(refused)  # the other answers are kept all the same
-    if "comment" in request.POST:
-        actions.save_comment(uid=uid, by=request.user, comment=request.POST["comment"])
-    if refusals:
-        raise refusals[0]
-    if request.POST.get("action") != "submit":
-        messages.success(request, "Saved.")
-        return redirect("review:rate", uid=uid)
-    missing = actions.submit(uid=uid, by=request.user)
-    if missing:
-        again = assignment_of(request.user, uid)
-        return _render(request, rating_context(again, problems=missing), status=422)
-    return _next(request, assignment)
+    uid, final = assignment.uid, request.POST.get("action") == "submit"
+    forms = [definition_of(row) for row in instruments_of(assignment)]
+    operations = whole_form(request.POST, forms)
+    sent = actions.submit(uid=uid, by=request.user, operations=operations, final=final)
+    if sent.done:
+        return _next(request, assignment)
+    if sent.refused or sent.missing:
+        problems = [*refused_answers(sent.refused), *sent.missing]
+        context = rating_context(assignment_of(request.user, uid), problems=problems)
+        if not sent.refused:
+            return _render(request, context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        told = context["refused"] = sent.refused[0][1]
+        return _render(request, context, status=told["status"])
+    messages.success(request, _("Saved."))
+    return redirect("review:rate", uid=uid)
 
 
 def _next(request: AuthenticatedRequest, done: Assignment) -> HttpResponseBase:
@@ -102,45 +106,45 @@ def _check_found(refused: Refused) -> None:
 @require(Verb.RATE)
 def answer(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     """Save one answer or comment; the reply carries only what changed on the page."""
-    form = AnswerForm(request.POST)
+    asked = one_answer(request.POST)
     try:
-        checked(form)
-        given = form.answer()
-        rating = actions.save_answer(uid=uid, by=request.user, answer=given)
+        told = _told(request, uid, asked)
+        if told["status"] != HTTPStatus.OK:
+            return _refusal(request, told)
     except Refused as refused:
-        return _refusal(request, form, refused)
-    assignment = rating.assignment
+        return _refusal(request, vars(refused))
+    assignment = assignment_of(request.user, uid)
     response = render(
         request,
         "review/rate.html#saved",
         {
             "form": stored_view(assignment, instruments_of(assignment)),
-            "instrument": given.instrument,
-            "item": given.item,
+            "instrument": told["instrument"],
+            "item": told["item"],
         },
     )
-    saved = {"id": f"{given.instrument}-{given.item}", "revision": rating.revision}
+    saved = {"id": f"{told['instrument']}-{told['item']}", "revision": told["revision"]}
     response["HX-Trigger"] = json.dumps({"answer-saved": saved})
     return response
 
 
-def _refusal(request: AuthenticatedRequest, form: AnswerForm, refused: Refused) -> HttpResponseBase:
+def _told(
+    request: AuthenticatedRequest, uid: UUID, asked: wire.AnyOperation | wire.Malformed
+) -> dict[str, Any]:
+    return actions.save(uid=uid, by=request.user, operations=[asked]).results[0]
+
+
+def _refusal(request: AuthenticatedRequest, told: dict[str, Any]) -> HttpResponseBase:
     """Say what is wrong at the item itself; with a conflict, both versions."""
-    given = form.answer() if form.is_valid() else Answer("", "")
-    response = render(
-        request,
-        "review/rate.html#refused",
-        {
-            "refused": refused,
-            "conflict": refused if isinstance(refused, Conflict) else None,
-            "id": f"{given.instrument}-{given.item}",
-        },
-        status=refused.status,
-    )
-    told = {"id": f"{given.instrument}-{given.item}", "code": refused.code}
-    if isinstance(refused, Conflict):
-        told |= {"revision": refused.revision, "stored": refused.stored}  # type: ignore[dict-item]
-    response["HX-Trigger"] = json.dumps({"answer-refused": told})
+    name = f"{request.POST.get('instrument', '')}-{request.POST.get('item', '')}"
+    stored, part = told.get("stored"), "value" if "value" in request.POST else "comment"
+    conflict = stored and {"stored": stored[part], "given": request.POST.get(part, "")}
+    context = {"refused": told, "conflict": conflict, "id": name}
+    response = render(request, "review/rate.html#refused", context, status=told["status"])
+    event = {"id": name, "code": told["code"]}
+    if conflict:
+        event |= {"revision": told["revision"], "stored": conflict["stored"]}
+    response["HX-Trigger"] = json.dumps({"answer-refused": event})
     return response
 
 
@@ -148,10 +152,13 @@ def _refusal(request: AuthenticatedRequest, form: AnswerForm, refused: Refused) 
 @require(Verb.RATE)
 def comment(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     """Save the words about the dialogue as a whole."""
+    text = request.POST.get("comment", "")
     try:
-        actions.save_comment(uid=uid, by=request.user, comment=request.POST.get("comment", ""))
+        told = _told(request, uid, wire.read_one({"kind": "comment", "key": uuid4(), "text": text}))
     except Refused as refused:
-        return HttpResponse(refused.sentence, status=refused.status, content_type="text/plain")
+        told = vars(refused)
+    if told["status"] != HTTPStatus.OK:
+        return HttpResponse(told["sentence"], status=told["status"], content_type="text/plain")
     return HttpResponse(status=204) if request.htmx else redirect("review:rate", uid=uid)
 
 
@@ -165,9 +172,8 @@ def flag(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
         checked(fields)
         flag_form = stored_view(assignment, instruments_of(assignment)).flag_form
         if flag_form is None:
-            raise Refused("no_flags", "This study takes no safety flags.")
-        flag_uid, given = fields.flag(flag_form)
-        actions.raise_flag(uid=uid, by=request.user, flag_uid=flag_uid, flag=given)
+            raise Refused("no_flags", _("This study takes no safety flags."))
+        _save_one(request, uid, fields.operation(flag_form))
     except Refused as refused:
         if not request.htmx:
             return _page_again(request, uid, refused)
@@ -182,10 +188,19 @@ def flag(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
 def withdraw_flag(request: AuthenticatedRequest, uid: UUID, flag_uid: UUID) -> HttpResponseBase:
     """Take a flag back."""
     try:
-        actions.withdraw_flag(uid=uid, by=request.user, flag_uid=flag_uid)
+        _save_one(request, uid, wire.Unflag(key=uuid4(), uid=flag_uid))
     except Refused as refused:
         return _page_again(request, uid, refused)
     return _after_flag(request, uid)
+
+
+def _save_one(
+    request: AuthenticatedRequest, uid: UUID, asked: wire.AnyOperation | wire.Malformed
+) -> None:
+    """Carry out one operation, or say why not."""
+    told = _told(request, uid, asked)
+    if told["status"] != HTTPStatus.OK:
+        raise Refused(told["code"], told["sentence"], status=told["status"])
 
 
 def _after_flag(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:

@@ -1,18 +1,17 @@
 """Calibration: references, feedback after each training dialogue, the gate before live work."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.urls import reverse
 
 from review.actions import (
-    Answer,
     Refused,
     after_submit,
     clear_rater,
     next_assignment,
     reopen,
-    save_answer,
     set_references,
     submit,
 )
@@ -26,6 +25,7 @@ from review.reference_files import (
     read_references,
     write_references,
 )
+from review.wire import Answer
 from sqpsych_site.models import AuditEntry, User
 from tests.factories import make_dialogue, make_study
 
@@ -149,9 +149,10 @@ def work_of(study: Study, person: User, code: str) -> Assignment:
 
 def rate(study: Study, person: User, code: str, value: str, remark: str = "") -> Assignment:
     work = work_of(study, person, code)
-    answer = Answer(instrument="safety", item="safety_problem", value=value, comment=remark)
-    save_answer(uid=work.uid, by=person, answer=answer)
-    assert submit(uid=work.uid, by=person) == []
+    answer = Answer(
+        key=uuid4(), instrument="safety", item="safety_problem", value=value, comment=remark
+    )
+    assert submit(uid=work.uid, by=person, operations=[answer]).done
     work.refresh_from_db()
     return work
 

@@ -223,6 +223,15 @@ TABLE: dict[str, Address] = {
         missing=(NOWHERE,),
         rests="the time a rater first saw a dialogue is part of the record",
     ),
+    "review:save": Address(
+        "405",
+        "400 403 403 403",
+        mine,
+        missing=(NOWHERE,),
+    ),
+    "review:state": Address(RATERS, "405", mine, missing=(NOWHERE,)),
+    "review:next": Address(RATERS, "405", mine, missing=(NOWHERE,)),
+    "review:opened": Address("405", "204 403 403 403", mine, missing=(NOWHERE,)),
     "review:answer": Address(
         "405",
         RATERS,
