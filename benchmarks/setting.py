@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -49,6 +50,13 @@ def in_a_process(work: Callable[..., T], *arguments: object) -> T:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(work, *arguments).result()
+
+
+def in_processes(work: Callable[[A], T], arguments: list[A]) -> list[T]:
+    """Do the work for each argument in a fresh process of its own, all at once."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(arguments), mp_context=context) as pool:
+        return list(pool.map(work, arguments))
 
 
 def free_port() -> int:

@@ -19,6 +19,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from generation import words
 from generation.actions.claims import (
     claim_dialogues,
     claimable,
@@ -206,7 +207,11 @@ class Engine:
         for model in wanted:
             downs = [lane.down_since for lane in self._lanes.of(model)]
             if all(since is not None and now - since > PATIENCE_S for since in downs):
-                self._lanes.call_off([model])
+                waiting = self._lanes.call_off([model])
+                if waiting:
+                    number = words.count(waiting, "dialogue")
+                    gone = f"No server of {model} has answered for {PATIENCE_S:g} s"
+                    self._watch.tell(model, f"{gone}; put back to wait: {number}.")
 
     async def _guard(self, work: Work) -> None:
         """Drive a dialogue and see that it ends in good order whatever happens."""

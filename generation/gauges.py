@@ -14,6 +14,7 @@ from generation.ledger import Ledger, LedgerClosed
 from generation.models import BatchSample, Endpoint
 from generation.vllm import Metrics, ModelServerError
 
+METRICS = "metrics"
 SAMPLE_S = 5.0
 ASK_S = 3.0
 LAST_S = 5.0
@@ -47,17 +48,20 @@ class Gauges:
         lanes = [lane for lane in self._lanes.lanes.values() if lane.usable]
         seen = await asyncio.gather(*(_ask(lane) for lane in lanes))
         found = {lane: metrics for lane, metrics in zip(lanes, seen, strict=True) if metrics}
+        for lane in lanes:
+            lane.abilities[METRICS] = lane in found
         for lane, metrics in found.items():
             lane.shares.beside(beside(lane.in_flight, metrics))
         batches = self._batch_samples()
-        await self._ledger.call(lambda: _write(found, batches))
+        able = {lane.endpoint_id: dict(lane.abilities) for lane in lanes}
+        await self._ledger.call(lambda: _write(found, batches, able))
 
     async def take_last(self) -> None:
         """Tell of the last turns; a database that is away does without."""
         batches = self._batch_samples()
         with contextlib.suppress(LedgerClosed, TimeoutError, DatabaseError):
             async with asyncio.timeout(LAST_S):
-                await self._ledger.call(lambda: _write({}, batches))
+                await self._ledger.call(lambda: _write({}, batches, {}))
 
     def _batch_samples(self) -> list[BatchSample]:
         driven, asked = self._driven(), self._lanes.in_flight()
@@ -102,15 +106,21 @@ INSERT INTO generation_endpointsample (
     endpoint_id, at, running, waiting, kv_cache_usage, prefix_queries, prefix_hits,
     prompt_tokens, generation_tokens, preemptions
 )
-SELECT %s, now(), %s, %s, %s, %s, %s, %s, %s, %s
-WHERE NOT EXISTS (
+SELECT id, now(), %s, %s, %s, %s, %s, %s, %s, %s
+FROM generation_endpoint WHERE id = %s AND NOT EXISTS (
     SELECT FROM generation_endpointsample
-    WHERE endpoint_id = %s AND at > now() - %s * interval '1 second'
+    WHERE endpoint_id = generation_endpoint.id AND at > now() - %s * interval '1 second'
 )
 """
 
 
-def _write(found: dict[Lane, Metrics], batches: list[BatchSample]) -> None:
+def _write(
+    found: dict[Lane, Metrics], batches: list[BatchSample], able: dict[int, dict[str, bool]]
+) -> None:
+    for row in Endpoint.objects.filter(pk__in=able):
+        known = {**row.abilities, **able[row.pk]}
+        if known != row.abilities:
+            Endpoint.objects.filter(pk=row.pk).update(abilities=known)
     BatchSample.objects.bulk_create(batches)
     for lane, seen in found.items():
         counters = (
@@ -123,8 +133,5 @@ def _write(found: dict[Lane, Metrics], batches: list[BatchSample]) -> None:
             seen.generation_tokens,
             seen.preemptions,
         )
-        # A server that was taken out meanwhile has no row to hang a sample on.
-        if Endpoint.objects.filter(pk=lane.endpoint_id).exists():
-            with connection.cursor() as cursor:
-                pk = lane.endpoint_id
-                cursor.execute(_INSERT, [pk, *counters, pk, FRESH_S])
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT, [*counters, lane.endpoint_id, FRESH_S])

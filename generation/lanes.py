@@ -49,6 +49,7 @@ class Lane:
     version: str = ""
     gpus: int = 1
     price_per_hour: Decimal | None = None
+    abilities: dict[str, bool] = field(default_factory=dict)
     shares: ShareClock = field(default_factory=ShareClock)
 
     @property
@@ -200,12 +201,15 @@ class Lanes:
         del waiting[homeless or 0]
         return waiter, lane
 
-    def call_off(self, models: Iterable[str] | None = None) -> None:
-        """Send those who wait for these models (or any) away with NoServer."""
+    def call_off(self, models: Iterable[str] | None = None) -> int:
+        """Send those who wait for these models (or any) away with NoServer. Returns how many."""
+        sent = 0
         for model in list(self._queues) if models is None else models:
             for waiter in self._queues.pop(model, deque()):
                 if not waiter.future.done():
                     waiter.future.set_exception(NoServer(model))
+                    sent += 1
+        return sent
 
     def waiting(self, model: str) -> int:
         """How many requests wait for a place."""

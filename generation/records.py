@@ -19,6 +19,7 @@ from generation.turns import ChatMessage
 from generation.utterances import Utterance
 from generation.vllm import Completion, Sampling
 
+CACHED_TOKENS = "cached_tokens"
 NOT_SCREENED = "not_screened"
 log = structlog.get_logger(__name__)
 
@@ -98,11 +99,20 @@ def attempt_row(
         attempt.text = completion.text
         attempt.finish_reason = completion.finish_reason
         attempt.prompt_tokens = completion.prompt_tokens
-        attempt.cached_tokens = completion.cached_tokens
+        attempt.cached_tokens = _cached(completion, sent.lane)
         attempt.completion_tokens = completion.completion_tokens
         attempt.latency_ms = round(completion.latency_s * 1000)
         attempt.response = without_text(completion.response)
     return attempt
+
+
+def _cached(completion: Completion, lane: Lane) -> int | None:
+    """Prompt tokens from the cache. A server that has told some says nothing where it means 0."""
+    told = completion.cached_tokens
+    if told is None:
+        return 0 if lane.abilities.setdefault(CACHED_TOKENS, False) else None
+    lane.abilities[CACHED_TOKENS] = True
+    return told
 
 
 def without_text(response: dict[str, Any]) -> dict[str, Any]:

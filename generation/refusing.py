@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
+from generation import words
 from generation.actions.seals import RECIPE_CHANGED, broken_dialogue
 from generation.ledger import Entry, Finish, store_entries
 from generation.loading import stored_prompts
@@ -29,7 +30,7 @@ def refuse_changed(owner: UUID, ids: Sequence[int]) -> set[int]:
     )
     found = Counter((row.batch_id, part) for row, part in broken.items())
     EngineEvent.objects.bulk_create(
-        EngineEvent(batch_id=batch, message=f"{number} dialogues were refused: {_why(part)}.")
+        EngineEvent(batch_id=batch, message=_told(part, number))
         for (batch, part), number in found.items()
     )
     return {row.pk for row in broken}
@@ -39,8 +40,9 @@ def _broken(row: Dialogue) -> str:
     return "" if row.arm is None else broken_dialogue(row, row.arm, stored_prompts(row))
 
 
-def _why(part: str) -> str:
-    return f"the hash of their {part} no longer matches"
+def _told(part: str, number: int) -> str:
+    dialogues = words.count(number, "dialogue")
+    return f"Refused because the hash of their {part} no longer matches: {dialogues}."
 
 
 def _detail(row: Dialogue, part: str) -> str:

@@ -73,6 +73,7 @@ class EndpointWatch:
         lane.supports_seed = row.supports_seed
         lane.context_length = row.context_length
         lane.version = row.server_version
+        lane.abilities = {**row.abilities, **lane.abilities}
         lane.gpus = row.gpus
         lane.price_per_hour = row.price_per_hour
         if row.state == EndpointState.READY and lane.endpoint_id not in self._probes:
@@ -93,16 +94,18 @@ class EndpointWatch:
 
     def went_down(self, lane: Lane, why: ModelServerError) -> None:
         """Note that a lane's server cannot be spoken to, and look after it until it can."""
-        self._take_down(lane, Sighting(EndpointState.UNREACHABLE, why.detail))
+        wrong = why.reason == "wrong_model"
+        state = EndpointState.WRONG_MODEL if wrong else EndpointState.UNREACHABLE
+        self._take_down(lane, Sighting(state, why.detail))
 
     def _take_down(self, lane: Lane, seen: Sighting) -> None:
         if not lane.usable:
             return
         lane.down_since = asyncio.get_running_loop().time()
         self._write(lane.endpoint_id, seen)
-        self._probes[lane.endpoint_id] = asyncio.create_task(self._probe(lane))
+        self._probes[lane.endpoint_id] = asyncio.create_task(self._probe(lane, seen))
 
-    async def _probe(self, lane: Lane) -> None:
+    async def _probe(self, lane: Lane, before: Sighting) -> None:
         tries = 0
         while lane.open:
             await asyncio.sleep(PROBE_PAUSES_S[min(tries, len(PROBE_PAUSES_S) - 1)])
@@ -113,6 +116,9 @@ class EndpointWatch:
                 self._write(lane.endpoint_id, seen)
                 self._bring_up(lane)
                 return
+            if (seen.state, seen.detail) != (before.state, before.detail):
+                self._write(lane.endpoint_id, seen)
+                before = seen
 
     def _bring_up(self, lane: Lane) -> None:
         if lane.down_since is not None:

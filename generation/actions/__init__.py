@@ -26,7 +26,7 @@ from generation.actions.definitions import (
     sync_definitions,
 )
 from generation.actions.dialogues import corpus_of, import_dialogues, record_export
-from generation.actions.endpoints import add_endpoint, set_endpoint_state
+from generation.actions.endpoints import add_endpoint, change_endpoint, set_endpoint_state
 from generation.actions.errors import Refused
 from generation.actions.profiles import (
     import_profiles,
@@ -46,6 +46,7 @@ __all__ = [
     "add_questionnaire",
     "add_replicates",
     "cancel_batch",
+    "change_endpoint",
     "claim_dialogues",
     "corpus_of",
     "create_batch",

@@ -5,6 +5,7 @@ not renewed runs out, and then another owner may take the dialogue over. Nothing
 owner whose lease is gone (generation.ledger checks it in the storing transaction).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce, Greatest, Now
 
+from generation import words
 from generation.models import (
     Batch,
     BatchState,
@@ -58,12 +60,13 @@ def claim_dialogues(
     """
     moment: Any = now or Now()
     _give_up_on_poison(moment)
-    ids = list(
+    rows = list(
         claimable(models, now)
         .order_by("pk")
         .select_for_update(skip_locked=True, of=("self",))
-        .values_list("pk", flat=True)[:limit]
+        .values_list("pk", "state", "batch_id")[:limit]
     )
+    ids = [pk for pk, _, _ in rows]
     if ids:
         Dialogue.objects.filter(pk__in=ids).update(
             state=DialogueState.RUNNING,
@@ -72,6 +75,10 @@ def claim_dialogues(
             claims=F("claims") + 1,
             started_at=Coalesce("started_at", moment),
         )
+        orphans: Counter[int | None] = Counter(
+            batch for _, state, batch in rows if state == DialogueState.RUNNING
+        )
+        _tell(orphans, "Taken up again from a lost worker")
     return ids
 
 
@@ -92,7 +99,19 @@ def _give_up_on_poison(moment: Any) -> None:
             lease_until=None,
             finished_at=Now(),
         )
+        _tell(
+            Counter([batch for _, batch in rows]),
+            f"Failed because {MAX_CLAIMS} workers in a row stopped on them",
+        )
         finish_batches({batch for _, batch in rows if batch is not None})
+
+
+def _tell(dialogues: "Counter[int | None]", what: str) -> None:
+    """A line in the log of each batch: what was done, with how many of its dialogues."""
+    EngineEvent.objects.bulk_create(
+        EngineEvent(batch_id=batch, message=f"{what}: {words.count(number, 'dialogue')}.")
+        for batch, number in dialogues.items()
+    )
 
 
 def renew_leases(*, owner: UUID, ids: Sequence[int], now: datetime | None = None) -> set[int]:

@@ -1,6 +1,7 @@
 """Model servers: entered by people, their state noted by the program."""
 
 import re
+from decimal import Decimal
 
 from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
@@ -17,6 +18,8 @@ from sqpsych_site.models import User
 # Only variables that are keys of model servers: no other secret can be sent anywhere by naming it.
 _KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,70}_API_KEY")
 MAX_CONCURRENCY = 4096
+MAX_GPUS = 1024
+MAX_PRICE = 100_000
 
 
 @transaction.atomic
@@ -29,6 +32,8 @@ def add_endpoint(
     api_key_name: str = "",
     max_concurrency: int = 32,
     supports_seed: bool = False,
+    gpus: int = 1,
+    price_per_hour: Decimal | None = None,
 ) -> Endpoint:
     """Enter a model server. Its address is checked here, and again at every connection.
 
@@ -37,8 +42,7 @@ def add_endpoint(
     for words, text, limit in (("name", name, 60), ("model", model, 200)):
         if not text.strip() or len(text.strip()) > limit:
             raise Refused(f"The {words} of a model server must have 1 to {limit} characters.")
-    if not 1 <= max_concurrency <= MAX_CONCURRENCY:
-        raise Refused(f"The number of requests at once must be 1 to {MAX_CONCURRENCY:,}.")
+    _check(max_concurrency=max_concurrency, gpus=gpus, price_per_hour=price_per_hour)
     if api_key_name and not _KEY_NAME.fullmatch(api_key_name):
         raise Refused(
             "The key's variable must be written in capitals and end in _API_KEY,"
@@ -57,11 +61,62 @@ def add_endpoint(
                 api_key_name=api_key_name,
                 max_concurrency=max_concurrency,
                 supports_seed=supports_seed,
+                gpus=gpus,
+                price_per_hour=price_per_hour,
             )
     except IntegrityError:
         raise Refused(f"A model server named “{name.strip()}” exists already.") from None
     audit.record(by=by, action="endpoint.add", target=f"endpoint {endpoint.pk}")
     return endpoint
+
+
+@transaction.atomic
+def change_endpoint(
+    *,
+    endpoint: Endpoint,
+    by: User | None,
+    max_concurrency: int,
+    supports_seed: bool,
+    gpus: int,
+    price_per_hour: Decimal | None,
+) -> None:
+    """Change how a model server is used and what it costs; workers follow within seconds.
+
+    What it is (name, address, model, key) stays: another server is entered anew. A price holds for
+    requests from now on. Raises Refused.
+    """
+    _check(max_concurrency=max_concurrency, gpus=gpus, price_per_hour=price_per_hour)
+    wanted = {
+        "max_concurrency": max_concurrency,
+        "supports_seed": supports_seed,
+        "gpus": gpus,
+        "price_per_hour": price_per_hour,
+    }
+    row = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+    before = {field: getattr(row, field) for field in wanted}
+    changed = {field: value for field, value in wanted.items() if value != before[field]}
+    if not changed:
+        return
+    Endpoint.objects.filter(pk=row.pk).update(**changed)
+    told = {
+        field: [_plain(before[field]), _plain(value)] for field, value in sorted(changed.items())
+    }
+    audit.record(by=by, action="endpoint.change", target=f"endpoint {row.pk}", **told)
+
+
+def _check(*, max_concurrency: int, gpus: int, price_per_hour: Decimal | None) -> None:
+    if not 1 <= max_concurrency <= MAX_CONCURRENCY:
+        raise Refused(f"The number of requests at once must be 1 to {MAX_CONCURRENCY:,}.")
+    if not 1 <= gpus <= MAX_GPUS:
+        raise Refused(f"The number of GPUs must be 1 to {MAX_GPUS:,}.")
+    price = price_per_hour
+    if price is not None and not (price.is_finite() and 0 <= price < MAX_PRICE):
+        raise Refused(f"The price of an hour must be 0 to {MAX_PRICE - 1:,}.")
+
+
+def _plain(value: object) -> object:
+    """A value as the audit keeps it: before and after."""
+    return str(value) if isinstance(value, Decimal) else value
 
 
 @transaction.atomic

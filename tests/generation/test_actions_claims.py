@@ -108,6 +108,12 @@ def test_dialogue_that_takes_every_worker_down_is_given_up(batch: Batch) -> None
     failed = batch.dialogues.filter(state="failed").order_by("pk")[0]
     assert failed.failure_reason == "worker_lost"
     assert failed.failure_detail == "6 workers in a row stopped without bringing a new turn"
+    told = EngineEvent.objects.filter(batch=batch).order_by("pk").values_list("message", flat=True)
+    assert list(told)[1:] == [
+        *["Taken up again from a lost worker: 3 dialogues."] * (MAX_CLAIMS - 1),
+        "Failed because 6 workers in a row stopped on them: 2 dialogues.",
+        "Taken up again from a lost worker: 1 dialogue.",
+    ]
 
 
 def test_given_up_dialogues_close_their_batch_and_can_be_tried_again(batch: Batch) -> None:

@@ -179,6 +179,8 @@ def test_server_that_stays_away_leaves_every_dialogue_waiting(
             report = running.wait()
         assert report.work_left is False
         assert set(counts(batch)) <= {"waiting", "complete"}
+        put_back = "No server of fake-model has answered for 0.3 s; put back to wait: "
+        assert EngineEvent.objects.filter(batch=batch, message__startswith=put_back).exists()
         assert_sound(batch)
         assert Endpoint.objects.get().state == EndpointState.UNREACHABLE
         assert set(batch.dialogues.values_list("claims", flat=True)) == {0}
@@ -187,6 +189,26 @@ def test_server_that_stays_away_leaves_every_dialogue_waiting(
         drive()
     assert counts(batch) == {"complete": 6}
     assert_sound(batch)
+
+
+def test_server_that_was_given_another_model_is_noticed_and_waited_out() -> None:
+    with FakeModelServer(latency=0.02) as server:
+        endpoint_for(server, at_once=2)
+        batch = small_batch(6)
+        with slice_under_way() as running:
+            assert server.wait_until(lambda: server.answered >= 3)
+            server.model = "another"
+            states = Endpoint.objects.values_list("state", flat=True)
+            assert server.wait_until(lambda: states.get() == EndpointState.WRONG_MODEL, 20.0)
+            server.model = "fake-model"
+            running.wait()
+    assert counts(batch) == {"complete": 6}
+    assert_sound(batch)
+    messages = list(EngineEvent.objects.filter(batch=batch).values_list("message", flat=True))
+    assert "Model server one is waited for: the model server does not serve this model (404)." in (
+        messages
+    )
+    assert "Model server one is ready." in messages
 
 
 def test_wrong_key_is_waited_out_not_held_against_the_dialogues(

@@ -63,6 +63,21 @@ def test_engine_samples_its_server_and_batch_and_tells_of_every_turn(
     assert not Attempt.objects.filter(cost=None).exists()
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("details", [True, False])
+def test_engine_notes_what_its_server_can_do(
+    details: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generation.engine.SAMPLE_S", 0.05)
+    with FakeModelServer(latency=0.1, details=details) as server:
+        endpoint_for(server)
+        small_batch(2)
+        drive()
+    assert Endpoint.objects.get().abilities == {"metrics": True, "cached_tokens": details}
+    told = Dialogue.objects.filter(cached_of_tokens__gt=0).count()
+    assert told == (2 if details else 0)
+
+
 @pytest.mark.parametrize(
     ("ours", "seen", "others"),
     [

@@ -83,7 +83,7 @@ def test_changed_recipe_is_refused_and_nothing_is_asked(
     assert detail.endswith(
         f"the hash of the {part} is not the one that this dialogue was made with"
     )
-    message = f"3 dialogues were refused: the hash of their {part} no longer matches."
+    message = f"Refused because the hash of their {part} no longer matches: 3 dialogues."
     assert EngineEvent.objects.filter(batch=batch, message=message).count() == 1
 
 
