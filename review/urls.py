@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from review.views import calibration, queue, rating, results, saving, studies, study_exports
+from review.views import (
+    calibration,
+    comparison_studies,
+    comparisons,
+    queue,
+    rating,
+    results,
+    saving,
+    studies,
+    study_exports,
+)
 
 app_name = "review"
 
@@ -39,6 +49,22 @@ urlpatterns: list[URLPattern] = [
     path("review/<uuid:uid>/reopen/", rating.reopen, name="reopen"),
     path("review/<uuid:uid>/previous/", rating.previous, name="previous"),
     path("review/<uuid:uid>/feedback/", calibration.feedback, name="feedback"),
+    path("review/compare/<uuid:uid>/", comparisons.compare, name="compare"),
+    path(
+        "review/compare/<uuid:uid>/reopen/", comparisons.reopen_comparison, name="reopen_comparison"
+    ),
+    path("review/compare/<uuid:uid>/leave/", comparisons.leave_comparison, name="leave_comparison"),
+    path("studies/new/pairwise/", comparison_studies.comparison_create, name="comparison_create"),
+    path(
+        "studies/<int:study_id>/comparisons/",
+        comparison_studies.comparison_results,
+        name="comparison_results",
+    ),
+    path(
+        "studies/<int:study_id>/comparisons/<slug:name>.csv",
+        comparison_studies.comparison_file,
+        name="comparison_file",
+    ),
     path("studies/", studies.study_list, name="study_list"),
     path("studies/new/", studies.study_create, name="study_create"),
     path("studies/<int:study_id>/", studies.study_detail, name="study_detail"),

@@ -48,7 +48,7 @@ class Design:
         self.study.refresh_from_db(fields=["design"])
 
     def _dialogue_rows(self) -> dict[str, StudyDialogue]:
-        codes = _codes("D", 3, len(self.dialogues), f"{self.study.seed} dialogue codes")
+        codes = shuffled_codes("D", 3, len(self.dialogues), f"{self.study.seed} dialogue codes")
         rows = [
             StudyDialogue(study=self.study, dialogue=dialogue, code=code)
             for dialogue, code in zip(self.dialogues, codes, strict=True)
@@ -57,7 +57,7 @@ class Design:
         return {str(row.dialogue_id): row for row in rows}
 
     def _rater_rows(self) -> dict[str, User]:
-        codes = _codes("R", 1, len(self.people), f"{self.study.seed} rater codes")
+        codes = shuffled_codes("R", 1, len(self.people), f"{self.study.seed} rater codes")
         pairs = dict(zip(codes, self.people, strict=True))
         StudyRater.objects.bulk_create(
             StudyRater(study=self.study, rater=person, code=code) for code, person in pairs.items()
@@ -90,7 +90,7 @@ def _by_length(pair: tuple[str, int]) -> tuple[int, str]:
     return len(pair[0]), pair[0]
 
 
-def _codes(letter: str, digits: int, count: int, seed: str) -> list[str]:
+def shuffled_codes(letter: str, digits: int, count: int, seed: str) -> list[str]:
     """Codes 1..count of one length in a random order that depends on the seed alone."""
     width = max(digits, len(str(count)))
     codes = [f"{letter}{number:0{width}}" for number in range(1, count + 1)]

@@ -5,6 +5,7 @@ Ratings, evidence and flags are written one by one as the rater gives them; data
 """
 
 from review.models.calibration import Reference
+from review.models.comparisons import Choice, Comparison, ComparisonPair, ComparisonQuerySet
 from review.models.ratings import (
     DATA_KINDS,
     Assignment,
@@ -24,6 +25,7 @@ from review.models.studies import (
     Study,
     StudyDialogue,
     StudyInstrument,
+    StudyKind,
     StudyRater,
     StudyState,
     blank_settings,
@@ -36,6 +38,10 @@ __all__ = [
     "AssignmentKind",
     "AssignmentQuerySet",
     "AssignmentState",
+    "Choice",
+    "Comparison",
+    "ComparisonPair",
+    "ComparisonQuerySet",
     "Evidence",
     "Flag",
     "Instrument",
@@ -48,6 +54,7 @@ __all__ = [
     "Study",
     "StudyDialogue",
     "StudyInstrument",
+    "StudyKind",
     "StudyRater",
     "StudyState",
     "Visit",

@@ -47,11 +47,19 @@ class RatingOrder(models.TextChoices):
     SAME = "same", "all raters in the same order"
 
 
+class StudyKind(models.TextChoices):
+    """What raters do: rate dialogues one by one, or compare two at a time."""
+
+    RATING = "rating", "Rating"
+    PAIRWISE = "pairwise", "Comparison of two"
+
+
 @pghistory.track(append_only=True)
 class Study(models.Model):
     """Dialogues x raters under one design."""
 
     name = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=10, choices=StudyKind.choices, default=StudyKind.RATING)
     state = models.CharField(max_length=12, choices=StudyState.choices, default=StudyState.RUNNING)
     overlap = models.PositiveSmallIntegerField(default=1)
     overlap_share = models.FloatField(

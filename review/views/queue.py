@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from review import actions
-from review.models import Assignment, AssignmentState, StudyState
+from review.models import Assignment, AssignmentState, Comparison, StudyState
 from review.pace import progress_of
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
@@ -34,7 +34,13 @@ def queue(request: AuthenticatedRequest) -> HttpResponse:
         }
         for study, assignments in groupby(rows, key=lambda one: one.study)
     ]
+    compared = Comparison.objects.visible_to(request.user).aggregate(
+        open=Count("pk", filter=Q(state__in=["due", "started"])),
+        submitted=Count("pk", filter=Q(state=AssignmentState.SUBMITTED)),
+    )
     context = {
+        "compared": compared,
+        "next_pair": actions.next_comparison(by=request.user) if compared["open"] else None,
         "counts": counts,
         "total": sum(counts.values()) - counts["returned"],
         "next": following,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -13,7 +13,7 @@ from generation.views.page import SeeOther, go_to, keyset_page, show
 from review import actions, progress
 from review.actions import Refused
 from review.exports import FILES, KEY_FILE
-from review.models import Flag, Instrument, Study, StudyState
+from review.models import Flag, Instrument, Study, StudyKind, StudyState
 from review.study_forms import ExportForm, StudyFilter, StudyForm
 from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
@@ -92,10 +92,12 @@ def _form_page(
 
 @require_GET
 @require(Verb.SEE_STUDIES)
-def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponse:
+def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
     """One study, live. The page asks again for its changing parts alone; nothing is sent back
     while nothing changed, and it asks no more once the study is over."""
     study = get_object_or_404(Study.objects.select_related("created_by"), pk=study_id)
+    if study.kind == StudyKind.PAIRWISE:
+        return redirect("review:comparison_results", study_id=study.pk)
     instruments = _instruments(study)
     live = progress.live(study, instruments)
     context = {

@@ -20,6 +20,7 @@ from tests.site.scene import EXPERT, ITEM, NOWHERE, ROLES, Scene
 RATERS = "200 403 403 403"
 STAFF = "403 200 200 200"
 MANAGERS = "403 200 403 200"
+MANAGERS_REFUSED = "403 422 403 422"
 MANAGE = "403 303 403 303"
 ADMINISTRATORS = "403 403 403 200"
 ADMINISTER = "403 403 403 303"
@@ -255,6 +256,29 @@ TABLE: dict[str, Address] = {
     "review:reopen": Address("405", "302 403 403 403", mine, missing=(NOWHERE,)),
     "review:feedback": Address("404 403 403 403", "405", mine, missing=(NOWHERE,)),
     "review:previous": Address("302 403 403 403", "405", mine, missing=(NOWHERE,)),
+    # -- review: comparisons
+    "review:compare": Address(
+        RATERS,
+        "302 403 403 403",
+        lambda s: [s.comparison.uid],
+        lambda _: {"side": "left", "base": 1},
+        missing=(NOWHERE,),
+    ),
+    "review:reopen_comparison": Address(
+        "405", "302 403 403 403", lambda s: [s.comparison.uid], missing=(NOWHERE,)
+    ),
+    "review:leave_comparison": Address(
+        "405",
+        "302 403 403 403",
+        lambda s: [s.comparison.uid],
+        lambda _: {"reason": "other"},
+        missing=(NOWHERE,),
+    ),
+    "review:comparison_create": Address(MANAGERS, MANAGERS_REFUSED),
+    "review:comparison_results": Address(STAFF, "405", lambda s: [s.duel.pk], missing=(0,)),
+    "review:comparison_file": Address(
+        STAFF, "405", lambda s: [s.duel.pk, "win_tie_loss"], missing=(0, "win_tie_loss")
+    ),
     # -- review: the study
     "review:study_list": Address(STAFF, "405"),
     "review:study_create": Address(MANAGERS, MANAGE, data=_study),

@@ -37,7 +37,17 @@ from generation.models import (
 )
 from generation.protocols import builtin_protocols
 from generation.questionnaires import builtin_definitions
-from review.models import Assignment, Evidence, Flag, Rating, Study
+from review.models import (
+    Assignment,
+    Comparison,
+    ComparisonPair,
+    Evidence,
+    Flag,
+    Rating,
+    Study,
+    StudyDialogue,
+    StudyRater,
+)
 from sqpsych_site import audit
 from sqpsych_site.models import ServiceState, User
 from sqpsych_site.roles import Role
@@ -111,6 +121,9 @@ class Scene:
     flag: Flag
     foreign_flag: Flag
     upload: Upload
+    duel: Study
+    comparison: Comparison
+    foreign_comparison: Comparison
 
     @property
     def rater(self) -> User:
@@ -145,6 +158,7 @@ def make_scene() -> Scene:
     foreign, returned = assignments_of(study, colleague)
     foreign_flag = _judge_as_colleague(foreign, returned)
     own_flag = _judge(mine)
+    comparison, foreign_comparison = _pairwise(people, colleague, dialogues)
     ServiceState.objects.create(name="web", state="running", at=timezone.now())
     audit.record(by=people[Role.COORDINATOR], action="study.create", target="study")
     return Scene(
@@ -162,6 +176,9 @@ def make_scene() -> Scene:
         flag=own_flag,
         foreign_flag=foreign_flag,
         upload=_upload(people[Role.COORDINATOR]),
+        duel=comparison.study,
+        comparison=comparison,
+        foreign_comparison=foreign_comparison,
     )
 
 
@@ -335,6 +352,42 @@ def _judge_as_colleague(assignment: Assignment, returned: Assignment) -> Flag:
         turn_number=3,
         note="hiddennote",
     )
+
+
+def _pairwise(
+    people: dict[str, User], colleague: User, dialogues: list[Dialogue]
+) -> tuple[Comparison, Comparison]:
+    """A pairwise study of one pair, begun by the rater and done by the colleague."""
+    study = Study.objects.create(
+        name="Duel", kind="pairwise", settings={"question": "Which?", "reasons": [["safe", "x"]]}
+    )
+    rows = [
+        StudyDialogue.objects.create(study=study, dialogue=dialogue, code=f"D{number}")
+        for number, dialogue in enumerate(dialogues, start=1)
+    ]
+    pair = ComparisonPair.objects.create(study=study, code="P1", one=rows[0], other=rows[1])
+    for number, rater in enumerate((people[Role.RATER], colleague), start=1):
+        StudyRater.objects.create(study=study, rater=rater, code=f"R{number}")
+    shared = {"study": study, "pair": pair, "position": 1, "opened_at": WHEN}
+    foreign = Comparison.objects.create(
+        **shared,
+        rater=colleague,
+        swapped=True,
+        state="submitted",
+        choice="one",
+        comment="hiddenremark",
+        submitted_at=WHEN,
+    )
+    mine = Comparison.objects.create(
+        **shared,
+        rater=people[Role.RATER],
+        swapped=False,
+        state="started",
+        choice="tie",
+        comment=TEXTS["comment"],
+        revision=1,
+    )
+    return mine, foreign
 
 
 @contextmanager

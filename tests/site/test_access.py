@@ -131,6 +131,8 @@ def test_another_raters_work_is_not_found(scene: Scene, name: str) -> None:
     own = address.args(scene)
     args = [scene.foreign.uid if one == scene.assignment.uid else one for one in own]
     args = [scene.foreign_flag.uid if one == scene.flag.uid else one for one in args]
+    foreign = scene.foreign_comparison
+    args = [foreign.uid if one == scene.comparison.uid else one for one in args]
     client = signed_in(scene.rater)
     for method in ("get", "post"):
         if address.status(method, Role.RATER) == 405:
@@ -141,6 +143,8 @@ def test_another_raters_work_is_not_found(scene: Scene, name: str) -> None:
     scene.foreign_flag.refresh_from_db()
     assert (scene.foreign.state, scene.foreign.comment) == ("submitted", "hiddencomment")
     assert scene.foreign_flag.withdrawn_at is None
+    foreign.refresh_from_db()
+    assert (foreign.state, foreign.choice) == ("submitted", "one")
 
 
 def test_flag_of_another_rating_cannot_be_taken_over(scene: Scene) -> None:
@@ -162,9 +166,10 @@ def test_flag_is_marked_as_seen_only_in_its_own_study(scene: Scene) -> None:
 
 @pytest.mark.parametrize("state", ["draft", "archived"])
 def test_study_that_is_not_open_to_raters_is_not_found(scene: Scene, state: str) -> None:
-    scene.study.state = state
-    with pgtrigger.ignore("review.Study:frozen_design"):  # no study goes back to a draft
-        scene.study.save()
+    for study in (scene.study, scene.duel):
+        study.state = state
+        with pgtrigger.ignore("review.Study:frozen_design"):  # no study goes back to a draft
+            study.save()
     client = signed_in(scene.rater)
     for name in RATED:
         for method in ("get", "post"):
