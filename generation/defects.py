@@ -53,6 +53,9 @@ class DefectKind(StrEnum):
     EARLY_MARKER = "early_marker"
     STRAY_MARKER = "stray_marker"
     RAN_ON = "ran_on"
+    BAD_FORM = "bad_form"
+    NO_CRITIQUE = "no_critique"
+    NO_REVISION = "no_revision"
 
 
 @dataclass(frozen=True)

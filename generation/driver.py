@@ -8,36 +8,35 @@ is away costs a dialogue nothing but time.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 
+from generation.keeping import early_end, end_of, entry_of, outcome_of, remember
 from generation.lanes import Lanes
 from generation.ledger import Entry, Finish, Ledger
 from generation.loading import Work
-from generation.models import Attempt, AttemptOutcome, Finding, Turn
-from generation.records import (
-    Sent,
-    attempt_row,
-    defect_findings,
-    messages_sha256,
-    prepare,
-    screened,
-    turn_row,
-)
+from generation.models import Attempt, AttemptOutcome
+from generation.records import Sent, attempt_row, messages_sha256, prepare, screened
 from generation.session import (
-    Accepted,
     ContextLimit,
     Ended,
     Failed,
-    Rejected,
     Reply,
     Session,
     TurnRequest,
+    Verdict,
 )
 from generation.utterances import CLIENT, THERAPIST
-from generation.vllm import Completion, ModelServerError, Permanent, Retryable, Unavailable
+from generation.vllm import (
+    Completion,
+    ContextFull,
+    ModelServerError,
+    Permanent,
+    Retryable,
+    Unavailable,
+)
 from generation.watching import EndpointWatch
 
 # Requests for one turn that may fail on the way, over all workers; and how many may be put off
@@ -67,6 +66,14 @@ class _GaveUp(Exception):
         self.entry = entry
 
 
+class _NoRoom(Exception):
+    """The server says that the request does not fit its model's context."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__()
+        self.attempt = attempt
+
+
 def pause_s(errors: int, wish: float | None, chance: float) -> float:
     """Seconds before the next request after ``errors`` failures: the server's wish, or 0.5, 1, 2
     ... 30, each spread by ``chance`` (0 to 1) so that what failed together does not come back
@@ -92,13 +99,7 @@ class Driver:
 
     async def drive(self, work: Work) -> None:
         """Drive a dialogue to its end. Raises LetGo (give it back) or Lost (forget it)."""
-        session = Session(
-            work.plan.protocol,
-            work.prompts,
-            work.history,
-            attempts_used=work.rejected,
-            context=self._context(work),
-        )
+        session = work.session(self._context(work))
         step = session.next_request()
         while isinstance(step, TurnRequest):
             self._check(work)
@@ -107,12 +108,19 @@ class Driver:
             except _GaveUp as given_up:
                 await self._store(given_up.entry)
                 return
-            stop_reason = _stop_reason(completion)
-            verdict = session.receive(Reply(completion.text, completion.finish_reason, stop_reason))
-            if await self._keep(work, session, sent, completion, verdict):
+            except _NoRoom as refused:
+                verdict: Verdict = session.no_room()
+                attempt = refused.attempt
+            else:
+                verdict = session.receive(_reply(completion))
+                outcome, defects = outcome_of(verdict)
+                attempt = attempt_row(work, sent, outcome, completion=completion, defects=defects)
+            if await self._keep(work, session, attempt, verdict):
                 return
-            step = session.next_request()
-        await self._store(await self._ending(work, session, step))
+            number, step = step.number, session.next_request()
+            if isinstance(step, TurnRequest) and step.number != number:
+                work.requests = work.errors = 0
+        await self._store(await self._with_end(Entry(work.dialogue_id), work, session, step))
 
     def _check(self, work: Work) -> None:
         if self.draining.is_set() or self.is_paused(work.batch_id):
@@ -153,6 +161,7 @@ class Driver:
                     sent.sampling,
                     request.stop,
                     float(settings.ENGINE_REQUEST_SECONDS),
+                    form=sent.schema,
                 )
             except Unavailable as error:
                 self.watch.went_down(lane, error)
@@ -183,6 +192,8 @@ class Driver:
             return 0.0
         work.errors += 1
         attempt = attempt_row(work, sent, AttemptOutcome.ERROR, error=error.reason)
+        if isinstance(error, ContextFull):
+            raise _NoRoom(attempt)
         final = isinstance(error, Permanent) and not error.endpoint_at_fault
         if final or work.errors >= (BUSY_CAP if error.reason in _BUSY else ERROR_CAP):
             detail = f"turn {sent.request.number}: {error.detail}"
@@ -207,69 +218,31 @@ class Driver:
 
     # -- keeping -------------------------------------------------------------------------------
 
-    async def _keep(
-        self,
-        work: Work,
-        session: Session,
-        sent: Sent,
-        completion: Completion,
-        verdict: Accepted | Rejected | Ended | Failed,
-    ) -> bool:
-        """Store a judged reply. Returns whether the dialogue is over with it."""
-        if isinstance(verdict, Accepted):
-            return await self._keep_turn(work, session, sent, completion, verdict)
-        # A reply that is nothing but a valid end marker has no turn: the one before is the last.
-        defects = () if isinstance(verdict, Ended) else verdict.defects
-        rejected = AttemptOutcome.REJECTED
-        attempt = attempt_row(work, sent, rejected, completion=completion, defects=defects)
-        if isinstance(verdict, Rejected):
-            await self._store(Entry(work.dialogue_id, attempts=(attempt,)))
-            return False
-        await self._store(await self._ending(work, session, verdict, attempt))
-        return True
-
-    async def _keep_turn(
-        self,
-        work: Work,
-        session: Session,
-        sent: Sent,
-        completion: Completion,
-        verdict: Accepted,
-    ) -> bool:
-        defects = verdict.findings
-        accepted = AttemptOutcome.ACCEPTED
-        attempt = attempt_row(work, sent, accepted, completion=completion, defects=defects)
-        turn = turn_row(verdict.utterance, attempt)
-        found = defect_findings(attempt, defects)
-        if verdict.ended:
+    async def _keep(self, work: Work, session: Session, attempt: Attempt, verdict: Verdict) -> bool:
+        """Store what a verdict leaves behind. Returns whether the dialogue is over with it."""
+        entry = entry_of(work, attempt, verdict)
+        if (end := end_of(verdict)) is not None:
             # With the turn in one transaction: no closing turn without its dialogue's end.
-            ended = Ended(verdict.ended)
-            entry = await self._ending(work, session, ended, attempt, turn, found)
-        else:
-            entry = Entry(work.dialogue_id, turn, (attempt,), tuple(found))
+            entry = await self._with_end(entry, work, session, end)
         await self._store(entry)
-        self.turns += 1
-        self.turns_of[work.batch_id] += 1
-        work.requests = work.rejected = work.errors = 0
+        remember(work, attempt, verdict)
+        if entry.turn is not None:
+            self.turns += 1
+            self.turns_of[work.batch_id] += 1
         return entry.finish is not None
 
-    async def _ending(
-        self,
-        work: Work,
-        session: Session,
-        end: Ended | Failed,
-        attempt: Attempt | None = None,
-        turn: Turn | None = None,
-        found: Sequence[Finding] = (),
+    async def _with_end(
+        self, entry: Entry, work: Work, session: Session, end: Ended | Failed
     ) -> Entry:
         """The last entry of a dialogue, with what the program notices about the whole."""
         if isinstance(end, Ended):
             finish = Finish(ended_by=end.reason, facts=_facts(work))
         else:
             finish = Finish(reason=end.reason, detail=end.detail, facts=_facts(work))
-        noticed = await asyncio.to_thread(screened, work.dialogue_id, session.turns)
-        attempts = (attempt,) if attempt else ()
-        return Entry(work.dialogue_id, turn, attempts, (*found, *noticed), finish)
+        found = await asyncio.to_thread(screened, work.dialogue_id, session.turns)
+        if isinstance(end, Ended) and end.reason == "context":
+            found.append(early_end(work))
+        return replace(entry, findings=(*entry.findings, *found), finish=finish)
 
     async def _store(self, entry: Entry) -> None:
         if not await self.ledger.store(entry):
@@ -283,8 +256,7 @@ def _facts(work: Work) -> dict[str, object]:
     return {"servers": dict(work.servers)}
 
 
-def _stop_reason(completion: Completion) -> str | None:
-    """vLLM names the stop sequence it met beside the finish reason."""
-    choice = completion.response["choices"][0]
-    reason = choice.get("stop_reason")
-    return reason if isinstance(reason, str) else None
+def _reply(completion: Completion) -> Reply:
+    """What the session is to judge; vLLM names the stop sequence met beside the finish reason."""
+    stop = completion.response["choices"][0].get("stop_reason")
+    return Reply(completion.text, completion.finish_reason, stop if isinstance(stop, str) else None)

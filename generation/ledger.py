@@ -14,7 +14,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from generation.actions.breaker import trip_breakers
 from generation.actions.claims import finish_batches
-from generation.models import Attempt, Dialogue, DialogueState, Finding, Turn
+from generation.models import Attempt, AttemptOutcome, Dialogue, DialogueState, Finding, Turn
 
 T = TypeVar("T")
 GROUP_LIMIT = 512
@@ -47,13 +47,19 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one step of a dialogue leaves behind; stored whole or not at all."""
+    """What one step of a dialogue leaves behind; stored whole or not at all.
+
+    ``stands`` is the number of an earlier attempt whose draft became the turn; ``forms`` is all
+    that is prepared of the dialogue.
+    """
 
     dialogue_id: int
     turn: Turn | None = None
     attempts: tuple[Attempt, ...] = ()
     findings: tuple[Finding, ...] = ()
     finish: Finish | None = None
+    stands: int | None = None
+    forms: Mapping[str, Any] | None = None
 
 
 class LedgerClosed(Exception):
@@ -244,10 +250,22 @@ def store_entries(owner: UUID, entries: Sequence[Entry]) -> list[bool]:
         Finding.objects.bulk_create(
             [finding for entry in kept for finding in entry.findings], ignore_conflicts=True
         )
+        _keep_steps(kept)
         for entry in kept:
             if entry.finish is not None:
                 _finish(entry.dialogue_id, entry.finish)
     return results
+
+
+def _keep_steps(entries: Sequence[Entry]) -> None:
+    """Store forms, and mark drafts that stand. Few protocols have either."""
+    for entry in entries:
+        if entry.forms is not None:
+            Dialogue.objects.filter(pk=entry.dialogue_id).update(forms=entry.forms, claims=0)
+        if entry.turn is not None and entry.stands is not None:
+            Attempt.objects.filter(
+                dialogue=entry.dialogue_id, turn_number=entry.turn.number, number=entry.stands
+            ).update(outcome=AttemptOutcome.ACCEPTED)
 
 
 def _lock_ours(owner: UUID, ids: list[int]) -> dict[int, int]:

@@ -8,9 +8,12 @@ Substitution is one pass, so braces in a profile are never read as placeholders.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from generation.phases import tracked
+from generation.protocol_parts import MIXED, RolePrompt
+from generation.protocol_steps import Preparation
 from generation.protocols import PLACEHOLDER, PROFILE_TEXTS, Protocol, ProtocolError
 from generation.utterances import CLIENT, THERAPIST, Role, wire_text
 
@@ -25,7 +28,8 @@ class Prompts:
 
     A role's ``case`` opens its first user message; its ``words`` are the limit it was told.
     ``attempts`` and ``max_kept`` are the retry limits for the dialogue's models. None: as the
-    protocol says. All plain values: ``dataclasses.asdict`` and ``Prompts(**stored)`` round-trip.
+    protocol says. ``preparations`` holds system and case texts by key, ``style`` the client's.
+    All plain values: ``dataclasses.asdict`` and ``Prompts(**stored)`` round-trip.
     """
 
     therapist_system: str
@@ -36,6 +40,8 @@ class Prompts:
     client_words: int | None = None
     attempts: int | None = None
     max_kept: int | None = None
+    preparations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    style: str = ""
 
 
 def substitute(template: str, values: Mapping[str, str]) -> str:
@@ -53,11 +59,11 @@ def substitute(template: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(value, template)
 
 
-def fenced(text: str) -> str:
-    """Profile text between two lines that name a hash of it, so that no text can close its own."""
+def fenced(text: str, name: str = "profile") -> str:
+    """Foreign text between two lines that name a hash of it, so that no text can close its own."""
     clean = wire_text(_CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))).strip()
     tag = hashlib.sha256(clean.encode()).hexdigest()[:12]
-    return f"----- profile {tag} begins -----\n{clean}\n----- profile {tag} ends -----"
+    return f"----- {name} {tag} begins -----\n{clean}\n----- {name} {tag} ends -----"
 
 
 def render(
@@ -67,6 +73,7 @@ def render(
     therapist_model: str = "",
     client_model: str = "",
     condition: str = "",
+    style: str = "",
 ) -> Prompts:
     """The prompts of both roles for one profile.
 
@@ -74,6 +81,7 @@ def render(
         texts: profile texts by name ("client_text", "intake_text", "full_text"); only those that
             the protocol's roles see are used.
         condition: chooses the variant of a role, where it has variants.
+        style: the client's, where the protocol's is "mixed"; else the protocol's own counts.
 
     Raises:
         ProtocolError: a text is missing or longer than the protocol allows.
@@ -81,35 +89,56 @@ def render(
     models: dict[Role, str] = {THERAPIST: therapist_model, CLIENT: client_model}
     limits = {role: protocol.words_for(role, model) for role, model in models.items()}
     retry = protocol.retry_for(therapist_model, client_model)
+    manner = style if protocol.client.style == MIXED else protocol.client.style
     return Prompts(
         therapist_system=_system(protocol, THERAPIST, limits[THERAPIST], condition),
-        client_system=_system(protocol, CLIENT, limits[CLIENT], condition),
-        therapist_case=_case(protocol, THERAPIST, texts),
-        client_case=_case(protocol, CLIENT, texts),
+        client_system=_system(protocol, CLIENT, limits[CLIENT], condition, manner),
+        therapist_case=_case(protocol, protocol.therapist, "therapist", texts),
+        client_case=_case(protocol, protocol.client, "client", texts),
         therapist_words=limits[THERAPIST],
         client_words=limits[CLIENT],
         attempts=retry.attempts,
         max_kept=retry.max_kept,
+        preparations={
+            step.key: {
+                "system": substitute(step.system, {"steps": _steps(protocol)}),
+                "case": _case(protocol, step, step.key, texts),
+            }
+            for step in protocol.preparations
+        },
+        style=manner,
     )
 
 
-def _system(protocol: Protocol, role: Role, words: int, condition: str) -> str:
+def _steps(protocol: Protocol) -> str:
+    return "\n".join(
+        f"{n}. {p.title} ({p.key}): {p.guidance}"
+        if tracked(protocol.phases)
+        else f"{n}. {p.title}: {p.guidance}"
+        for n, p in enumerate(protocol.phases, start=1)
+    )
+
+
+def _system(protocol: Protocol, role: Role, words: int, condition: str, manner: str = "") -> str:
     prompt = protocol.role(role)
-    steps = (f"{n}. {p.title}: {p.guidance}" for n, p in enumerate(protocol.phases, start=1))
-    values = {"words": str(words), "marker": protocol.ending.marker, "steps": "\n".join(steps)}
+    values = {
+        "words": str(words),
+        "marker": protocol.ending.marker,
+        "steps": _steps(protocol),
+    }
     variant = prompt.variant_for(condition)
     parts = [prompt.system, *([variant.text] if variant else [])]
+    parts += [style.text for style in prompt.styles if style.key == manner]
     return "\n\n".join(substitute(part, values) for part in parts)
 
 
-def _case(protocol: Protocol, role: Role, texts: Mapping[str, str]) -> str:
-    prompt = protocol.role(role)
+def _case(
+    protocol: Protocol, prompt: RolePrompt | Preparation, who: str, texts: Mapping[str, str]
+) -> str:
     if prompt.sees not in PROFILE_TEXTS:
         return prompt.case.strip()
     if prompt.sees not in texts:
-        raise ProtocolError(
-            f"the {role} of {protocol.key} sees {prompt.sees}, which was not given."
-        )
+        raise ProtocolError(f"the {who} of {protocol.key} sees {prompt.sees}, which was not given.")
     text = texts[prompt.sees]
     if len(text) > protocol.profile_limit:
         raise ProtocolError(

@@ -26,6 +26,7 @@ Key: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59
 PROFILE_TEXTS: Final = frozenset({"life_text", "client_text", "intake_text", "full_text"})
 SYSTEM_PLACEHOLDERS: Final = frozenset({"words", "marker", "steps"})
 NOTE_PLACEHOLDERS: Final = frozenset({"marker"})
+MIXED: Final = "mixed"
 PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
@@ -41,7 +42,8 @@ def placeholders(template: str) -> list[str]:
     return PLACEHOLDER.findall(template)
 
 
-def _only(template: str, allowed: Iterable[str], where: str) -> None:
+def only_placeholders(template: str, allowed: Iterable[str], where: str) -> None:
+    """Raise where a template has a placeholder that it may not have there."""
     names = sorted(allowed)
     for name in placeholders(template):
         if name not in names:
@@ -54,11 +56,32 @@ class Frozen(BaseModel):
 
 
 class Phase(Frozen):
-    """One step of the session; steps are listed in the therapist's instructions."""
+    """One step of the session; steps are listed in the therapist's instructions.
+
+    Where the phases of a protocol have ``most``, the program tracks them: a phase is left after so
+    many of the therapist's turns, or from ``least`` on once the critique finds ``goal`` reached.
+    """
 
     key: Key
     title: Text
     guidance: Text
+    goal: str = ""
+    least: Count = 1
+    most: Count | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.most is not None and self.least > self.most:
+            raise wrong("must not have least above most")
+        return self
+
+
+class Style(Frozen):
+    """A manner of talking that an arm, or a draw for each dialogue, may give the client."""
+
+    key: Key
+    title: Text
+    text: Text
 
 
 class Variant(Frozen):
@@ -77,7 +100,8 @@ class RolePrompt(Frozen):
 
     ``system`` holds no profile text. ``case`` opens the role's first user message and takes, fenced
     in, the one profile text that the role ``sees``. ``opening`` stands in for what a partner would
-    have said before the very first turn. ``silence`` is how the role may say nothing.
+    have said before the very first turn. ``silence`` is how the role may say nothing. ``style`` is
+    one of the ``styles``, or "mixed": each dialogue draws its own.
     """
 
     sees: Sees
@@ -88,17 +112,23 @@ class RolePrompt(Frozen):
     silence: str | None = None
     stop: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = ()
+    styles: tuple[Style, ...] = ()
+    style: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _only(self.system, SYSTEM_PLACEHOLDERS, "system")
-        _only(self.opening, (), "opening")
+        only_placeholders(self.system, SYSTEM_PLACEHOLDERS, "system")
+        only_placeholders(self.opening, (), "opening")
         for variant in self.variants:
-            _only(variant.text, SYSTEM_PLACEHOLDERS, f"variant {variant.name}")
+            only_placeholders(variant.text, SYSTEM_PLACEHOLDERS, f"variant {variant.name}")
         expected = [] if self.sees == "nothing" else [self.sees]
-        _only(self.case, expected, "case")
+        only_placeholders(self.case, expected, "case")
         if placeholders(self.case) != expected:
             raise wrong(f"must have the placeholder {self.sees} in case exactly once, as sees says")
+        if self.style not in {"", MIXED, *(style.key for style in self.styles)}:
+            raise wrong(f"has the style {self.style}, which is none of its styles")
+        if self.style == MIXED and not self.styles:
+            raise wrong("must have styles to mix")
         if self.variants and sum(not variant.when for variant in self.variants) != 1:
             raise wrong("must have exactly one variant without when, for everyone not named")
         return self
@@ -129,8 +159,8 @@ class Ending(Frozen):
     def _consistent(self) -> Self:
         if not self.min_exchanges <= self.stop_at or not self.nudge_from <= self.stop_at:
             raise wrong("must not have min_exchanges or nudge_from above stop_at")
-        _only(self.nudge, NOTE_PLACEHOLDERS, "nudge")
-        _only(self.last, NOTE_PLACEHOLDERS, "last")
+        only_placeholders(self.nudge, NOTE_PLACEHOLDERS, "nudge")
+        only_placeholders(self.last, NOTE_PLACEHOLDERS, "last")
         return self
 
 

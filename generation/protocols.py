@@ -8,12 +8,13 @@ group's own). ``prompts.render`` turns a protocol and profile texts into the two
 import functools
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from generation.phases import tracked
 from generation.protocol_parts import (
     PLACEHOLDER,
     PROFILE_TEXTS,
@@ -26,11 +27,15 @@ from generation.protocol_parts import (
     RetryPolicy,
     RolePrompt,
     Sampling,
+    Style,
     Text,
     Variant,
+    only_placeholders,
     wrong,
 )
+from generation.protocol_steps import PHASE_PLACEHOLDERS, CritiquePolicy, Preparation, twice
 from generation.protocol_switches import Switch, SwitchError, Value, read_switches
+from generation.resistance import Resistance
 from generation.toml_places import explain, place
 from generation.utterances import Role
 
@@ -50,6 +55,7 @@ __all__ = [
     "load_protocol",
 ]
 
+PUBLISHED: Final = "sqpsych"
 _FOLDER = Path(__file__).parent / "protocols"
 
 
@@ -67,12 +73,16 @@ class Protocol(Frozen):
     source: Text
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "en"
     script: Literal["latin", "any"] = "latin"
-    context_rule: Literal["fail"] = "fail"
+    context_rule: Literal["fail", "end_early"] = "fail"
     profile_limit: Count = 20_000
     risk_profiles: Literal["opt_in", "include"] = "opt_in"
     phases: tuple[Phase, ...] = ()
+    phase_note: str = ""
+    preparations: tuple[Preparation, ...] = ()
     therapist: RolePrompt
     client: RolePrompt
+    critique: CritiquePolicy | None = None
+    resistance: Resistance | None = None
     ending: Ending
     sampling: Sampling
     families: dict[str, Family] = Field(default_factory=dict)
@@ -85,10 +95,22 @@ class Protocol(Frozen):
     def _consistent(self) -> Self:
         if not self.therapist.opening.strip():
             raise wrong("has no therapist.opening, which the first request needs")
-        if len({phase.key for phase in self.phases}) != len(self.phases):
-            raise wrong("has two phases with the same key")
-        if len({switch.key for switch in self.switches}) != len(self.switches):
-            raise wrong("has two switches with the same key")
+        lists: dict[str, Sequence[Phase | Switch | Preparation | Style]] = {
+            "phases": self.phases,
+            "switches": self.switches,
+            "preparations": self.preparations,
+            "styles": self.client.styles,
+        }
+        for name, entries in lists.items():
+            if key := twice(entry.key for entry in entries):
+                raise wrong(f"has two {name} with the key {key}")
+        if any(phase.most is None for phase in self.phases[:-1]) and tracked(self.phases):
+            raise wrong("must have most in every phase but the last, or in none")
+        only_placeholders(self.phase_note, PHASE_PLACEHOLDERS, "phase_note")
+        if self.therapist.styles or self.therapist.style:
+            raise wrong("must not have styles for the therapist, only for the client")
+        if self.resistance and self.language != "en":
+            raise wrong("must not have resistance: what earns it is told in English only")
         return self
 
     def settings(self, given: Mapping[str, object]) -> dict[str, Value]:
@@ -182,7 +204,8 @@ def load_protocol(text: str, *, origin: str) -> Protocol:
 
 @functools.cache
 def _builtin() -> tuple[Protocol, ...]:
-    files = sorted(_FOLDER.glob("*.toml"))
+    # The published one is the first that is offered.
+    files = sorted(_FOLDER.glob("*.toml"), key=lambda file: (file.stem != PUBLISHED, file.name))
     return tuple(load_protocol(f.read_text("utf-8"), origin=f"protocols/{f.name}") for f in files)
 
 

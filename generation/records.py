@@ -12,6 +12,7 @@ import structlog
 from generation import screening
 from generation.lanes import Lane, Place
 from generation.loading import Work
+from generation.model_forms import schema
 from generation.models import Attempt, AttemptOutcome, Finding, Turn
 from generation.places import place_of
 from generation.session import TurnRequest, turn_seed
@@ -38,11 +39,16 @@ class Sent:
         """The server that was asked."""
         return self.place.lane
 
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON schema that the reply is held to, if a form was asked for."""
+        return schema(self.request.form) if self.request.form else None
+
 
 def prepare(work: Work, request: TurnRequest, place: Place, digest: str) -> Sent:
     """The request as it goes to this place; ``digest`` is the hash of its messages."""
     lane = place.lane
-    values = dict(work.plan.sampling[request.role])
+    values = {**work.plan.sampling[request.role], **request.sampling}
     if lane.supports_seed:
         values["seed"] = turn_seed(work.seed, request.number, work.requests + 1)
     record = {
@@ -53,6 +59,8 @@ def prepare(work: Work, request: TurnRequest, place: Place, digest: str) -> Sent
         "messages_sha256": digest,
         "server": {"name": lane.name, "version": lane.version},
     }
+    if request.form:
+        record["form"] = request.form
     return Sent(request, place, Sampling(**values), record)
 
 
@@ -84,6 +92,7 @@ def attempt_row(
         dialogue_id=work.dialogue_id,
         turn_number=sent.request.number,
         number=work.requests,
+        purpose=sent.request.purpose,
         role=sent.request.role,
         outcome=outcome,
         defects=[asdict(defect) for defect in defects],
@@ -127,22 +136,38 @@ def without_text(response: dict[str, Any]) -> dict[str, Any]:
     return {**response, "choices": [{**choices[0], "message": rest}, *choices[1:]]}
 
 
-def turn_row(said: Utterance, attempt: Attempt) -> Turn:
-    """The row of an accepted utterance, with the figures of the attempt that brought it."""
+def turn_row(said: Utterance, source: Attempt, last: Attempt) -> Turn:
+    """The row of an accepted utterance, with the figures of the attempt that brought its words.
+
+    ``last`` is the turn's last attempt: another one where a critique let a draft stand.
+    """
     return Turn(
-        dialogue_id=attempt.dialogue_id,
+        dialogue_id=source.dialogue_id,
         number=said.number,
         role=said.role,
         text=said.text,
-        attempts_used=attempt.number,
-        finish_reason=attempt.finish_reason,
-        prompt_tokens=attempt.prompt_tokens,
-        cached_tokens=attempt.cached_tokens,
-        completion_tokens=attempt.completion_tokens,
-        latency_ms=attempt.latency_ms,
-        endpoint_id=attempt.endpoint_id,
-        created_at=attempt.created_at,
+        tracked=tracked(said),
+        attempts_used=last.number,
+        finish_reason=source.finish_reason,
+        prompt_tokens=source.prompt_tokens,
+        cached_tokens=source.cached_tokens,
+        completion_tokens=source.completion_tokens,
+        latency_ms=source.latency_ms,
+        endpoint_id=source.endpoint_id,
+        created_at=last.created_at,
     )
+
+
+def tracked(said: Utterance) -> dict[str, Any]:
+    """What a protocol keeps track of, as far as it does."""
+    found: dict[str, Any] = {}
+    if said.phase:
+        found["phase"] = said.phase
+    if said.goal_reached:
+        found["goal_reached"] = True
+    if said.resistance is not None:
+        found["resistance"] = said.resistance
+    return found
 
 
 def defect_findings(attempt: Attempt, defects: Sequence[screening.Defect]) -> list[Finding]:

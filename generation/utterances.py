@@ -107,7 +107,8 @@ class Utterance:
     """One stored turn. ``number`` counts from 1.
 
     ``kept``: it still had a defect when its attempts ran out. ``closing``: it carried the end
-    marker that ended the session (the marker itself is no part of ``text``).
+    marker that ended the session (the marker itself is no part of ``text``). ``phase`` and
+    ``goal_reached`` say where in the session it was said, ``resistance`` how guarded the client is.
     """
 
     number: int
@@ -115,6 +116,9 @@ class Utterance:
     text: str
     kept: bool = False
     closing: bool = False
+    phase: str = ""
+    goal_reached: bool = False
+    resistance: int | None = None
 
     @cached_property
     def likeness(self) -> Fingerprint:

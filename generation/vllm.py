@@ -13,7 +13,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -143,13 +143,14 @@ class ModelServer:
         sampling: Sampling,
         stop: Sequence[str] = (),
         deadline_s: float = 300.0,
+        form: Mapping[str, Any] | None = None,
     ) -> Completion:
         """One reply to `messages`, within `deadline_s` seconds, waiting for a connection included.
 
         Raises Retryable, Permanent, ContextFull or Unavailable; sends the request once only.
         """
         # ASCII JSON on purpose: encoding cannot fail, so no text can get into an exception.
-        body = json.dumps(chat_request(self.model, messages, sampling, stop)).encode("ascii")
+        body = json.dumps(chat_request(self.model, messages, sampling, stop, form)).encode("ascii")
         try:
             async with asyncio.timeout(deadline_s), self._slots:
                 begun = time.perf_counter()

@@ -6,7 +6,7 @@ reading it ends in a value or in one `Retryable`, never in another exception.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, Protocol
 
@@ -120,13 +120,20 @@ def message_dicts(messages: Iterable[MessageLike]) -> list[dict[str, str]]:
 
 
 def chat_request(
-    model: str, messages: Iterable[MessageLike], sampling: Sampling, stop: Sequence[str] = ()
+    model: str,
+    messages: Iterable[MessageLike],
+    sampling: Sampling,
+    stop: Sequence[str] = (),
+    form: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The body of POST /v1/chat/completions; also what an attempt keeps as its raw request."""
+    """The body of POST /v1/chat/completions. ``form``: a JSON schema that the reply is held to."""
     request: dict[str, Any] = {"model": model, "messages": message_dicts(messages)}
     request.update(sampling.settings())
     if stop:
         request["stop"] = list(stop)
+    if form is not None:
+        held = {"name": str(form.get("title", "form")), "schema": dict(form), "strict": True}
+        request["response_format"] = {"type": "json_schema", "json_schema": held}
     request["stream"] = False
     return request
 

@@ -30,6 +30,9 @@ _DEFECTS: Final[dict[str, str]] = {
     DefectKind.EARLY_MARKER: "Wanted to end the session too early",
     DefectKind.STRAY_MARKER: "End marker inside the text",
     DefectKind.RAN_ON: "Went on as the other person and was stopped",
+    DefectKind.BAD_FORM: "Not the JSON that was asked for",
+    DefectKind.NO_CRITIQUE: "Spoken without a critique",
+    DefectKind.NO_REVISION: "Spoken unrevised, against the critique",
 }
 _FINDINGS: Final[dict[str, str]] = {
     FindingKind.RISK_CUE: "Possible sign of risk",
@@ -38,12 +41,15 @@ _FINDINGS: Final[dict[str, str]] = {
     FindingKind.DIAGNOSIS_TALK: "Talk of a diagnosis",
     FindingKind.ABRUPT_END: "Ends without a goodbye",
     FindingKind.NEAR_DUPLICATE: "Nearly the same as an earlier turn",
+    "ended_early": "Ended early, since the model’s context was full",
     "not_screened": "Could not be looked through by the program",
 }
 _FAILURES: Final[dict[str, str]] = {
     "too_many_defects": "Too many turns with defects",
     "context_full": "The conversation no longer fits the model’s context",
     "recipe_changed": "What it was made with is no longer the same",
+    "no_preparation": "Could not be prepared: no usable plan or conceptualisation came",
+    "no_critique": "No usable critique came for a turn",
     "worker_lost": "Workers stopped on it again and again",
 }
 _SEVERITIES: Final[dict[str, str]] = {
@@ -54,6 +60,7 @@ _SEVERITIES: Final[dict[str, str]] = {
 _ENDINGS: Final[dict[str, str]] = {
     "marker": "The therapist closed the session",
     "limit": "Stopped at the protocol’s limit",
+    "context": "Stopped where the model’s context was full",
 }
 
 

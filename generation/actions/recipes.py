@@ -23,6 +23,7 @@ from generation.actions.seals import arm_digest, prompts_digest
 from generation.models import Arm, Batch, ClientProfile, Dialogue, Protocol
 from generation.profiles import client_text, full_text, intake_text, life_text
 from generation.prompts import Prompts, render
+from generation.protocol_parts import MIXED
 from generation.protocol_switches import SwitchError, Value
 from generation.protocols import Protocol as ProtocolData
 from generation.protocols import ProtocolError, Sampling
@@ -94,12 +95,27 @@ def dialogues_for(
 ) -> list[Dialogue]:
     """Unsaved waiting dialogues, one per profile and replicate."""
     known = _DefinitionShelf()
+    protocol = arm_protocol(arm.protocol.toml, arm.switches)
     rows = []
     for profile in profiles:
-        prompts = _prompts(arm, profile, known.of(profile))
-        facts = _provenance(arm, profile, prompts)
-        rows += [_dialogue(arm, profile, number, prompts, facts) for number in replicates]
+        texts = _texts(profile, known.of(profile))
+        made: dict[str, tuple[Prompts, dict[str, Any]]] = {}
+        for number in replicates:
+            style = client_style(protocol, arm.batch.seed, profile.profile_id, number)
+            if style not in made:
+                prompts = _prompts(arm, protocol, profile, texts, style)
+                made[style] = (prompts, _provenance(arm, profile, prompts))
+            rows.append(_dialogue(arm, profile, number, *made[style]))
     return rows
+
+
+def client_style(protocol: ProtocolData, seed: int, profile_id: str, replicate: int) -> str:
+    """The client's style where each dialogue draws its own: the same in every arm of a batch."""
+    if protocol.client.style != MIXED:
+        return protocol.client.style
+    lot = hashlib.sha256(json.dumps([seed, "style", profile_id, replicate]).encode()).digest()
+    styles = protocol.client.styles
+    return styles[int.from_bytes(lot[:8], "big") % len(styles)].key
 
 
 def dialogue_seed(batch_seed: int, label: str, profile_id: str, replicate: int) -> int:
@@ -121,21 +137,27 @@ class _DefinitionShelf:
         return self._found[name]
 
 
-def _prompts(arm: Arm, profile: ClientProfile, definitions: Mapping[str, Definition]) -> Prompts:
+def _texts(profile: ClientProfile, definitions: Mapping[str, Definition]) -> dict[str, str]:
     record = record_of(profile)
-    texts = {
+    return {
         "client_text": client_text(record, definitions),
         "intake_text": intake_text(record),
         "life_text": life_text(record),
         "full_text": full_text(record, definitions),
     }
+
+
+def _prompts(
+    arm: Arm, protocol: ProtocolData, profile: ClientProfile, texts: Mapping[str, str], style: str
+) -> Prompts:
     try:
         return render(
-            arm_protocol(arm.protocol.toml, arm.switches),
+            protocol,
             texts,
             therapist_model=arm.therapist_model,
             client_model=arm.client_model,
             condition=profile.condition,
+            style=style,
         )
     except ProtocolError as error:
         raise Refused(f"Profile {profile.profile_id}: {error}") from None
@@ -183,6 +205,8 @@ def _provenance(arm: Arm, profile: ClientProfile, prompts: Prompts) -> dict[str,
             "client_words": prompts.client_words,
             "attempts": prompts.attempts,
             "max_kept": prompts.max_kept,
+            "preparations": prompts.preparations,
+            "style": prompts.style,
         },
         "code": code_version(),
     }

@@ -6,6 +6,7 @@ from generation.models.definitions import IMMUTABLE, Protocol, Questionnaire, Ve
 from generation.models.dialogues import (
     Attempt,
     AttemptOutcome,
+    AttemptPurpose,
     Dialogue,
     DialogueQuerySet,
     DialogueState,
@@ -24,6 +25,7 @@ __all__ = [
     "Arm",
     "Attempt",
     "AttemptOutcome",
+    "AttemptPurpose",
     "Batch",
     "BatchSample",
     "BatchState",

@@ -71,7 +71,7 @@ class Dialogue(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     claims = models.PositiveIntegerField(default=0, help_text="how often a worker took it up")
     not_before = models.DateTimeField(null=True, blank=True)
-    ended_by = models.CharField(max_length=20, blank=True, help_text="marker or limit")
+    ended_by = models.CharField(max_length=20, blank=True, help_text="marker, limit or context")
     failure_reason = models.CharField(max_length=60, blank=True)
     failure_detail = models.CharField(max_length=300, blank=True)
     turn_count = models.PositiveIntegerField(default=0)
@@ -90,6 +90,9 @@ class Dialogue(models.Model):
     cost = models.DecimalField(max_digits=16, decimal_places=8, default=0)
     therapist_system = models.TextField(blank=True)
     client_system = models.TextField(blank=True)
+    forms = models.JSONField(
+        default=dict, blank=True, help_text="what was prepared before turn 1, by preparation"
+    )
     provenance = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -165,6 +168,9 @@ class Turn(models.Model):
     number = models.PositiveIntegerField(help_text="from 1")
     role = models.CharField(max_length=10, choices=TurnRole.choices)
     text = models.TextField()
+    tracked = models.JSONField(
+        default=dict, blank=True, help_text="phase, goal_reached, resistance, where tracked"
+    )
     attempts_used = models.PositiveSmallIntegerField(default=1)
     finish_reason = models.CharField(max_length=20, blank=True)
     prompt_tokens = models.PositiveIntegerField(default=0)
@@ -189,7 +195,13 @@ class Turn(models.Model):
             pgtrigger.Protect(
                 name="immutable",
                 operation=pgtrigger.UpdateOf(  # type: ignore[no-untyped-call]  # half typed
-                    "dialogue_id", "number", "role", "text", "attempts_used", "created_at"
+                    "dialogue_id",
+                    "number",
+                    "role",
+                    "text",
+                    "tracked",
+                    "attempts_used",
+                    "created_at",
                 ),
             )
         ]
@@ -198,24 +210,37 @@ class Turn(models.Model):
         return f"{self.number} {self.role}"
 
 
+class AttemptPurpose(models.TextChoices):
+    """What a request was for. A critique and a revision belong to the draft before them."""
+
+    TURN = "turn", "Words"
+    PREPARATION = "preparation", "Preparation"
+    CRITIQUE = "critique", "Critique"
+    REVISION = "revision", "Revision"
+
+
 class AttemptOutcome(models.TextChoices):
-    """What became of one request for a turn."""
+    """What became of one request: a draft is accepted once it stands, or stays a draft."""
 
     ACCEPTED = "accepted", "Accepted"
+    DRAFTED = "drafted", "Draft, revised later"
     REJECTED = "rejected", "Rejected"
     ERROR = "error", "No usable answer"
 
 
 class Attempt(models.Model):
-    """One request for a turn with its whole answer, kept whether it was used or not.
+    """One request with its whole answer, kept whether it was used or not.
 
     The request's messages are not stored again each time: they are the dialogue's two system
-    prompts plus its turns so far plus ``request["note"]``; ``request["messages_sha256"]``
-    proves it.
+    prompts plus its turns so far plus ``request["note"]``, for a critique or a revision with the
+    draft and the protocol's question after it; ``request["messages_sha256"]`` proves it.
     """
 
     dialogue = models.ForeignKey(Dialogue, on_delete=models.CASCADE, related_name="attempts")
-    turn_number = models.PositiveIntegerField()
+    turn_number = models.PositiveIntegerField(help_text="0 for what is prepared before turn 1")
+    purpose = models.CharField(
+        max_length=12, choices=AttemptPurpose.choices, default=AttemptPurpose.TURN
+    )
     number = models.PositiveSmallIntegerField(help_text="from 1, over all requests for this turn")
     role = models.CharField(max_length=10, choices=TurnRole.choices)
     outcome = models.CharField(max_length=10, choices=AttemptOutcome.choices)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tests.fakes.forms import form_answer
 from tests.fakes.utterances import Speaker, farewell, speaker_of, utterance
 
+_ADVICE = "----- advice "
 PREFIX_CACHE_SIZE = 200_000
 BLOCK = 16
 
@@ -56,7 +58,11 @@ class FakeModel:
         turn = sum(m["role"] == "assistant" for m in messages)
         key = f"{self.seed}|{request.get('seed')}|{system}|{first if turn else ''}"
         last = messages[-1]["content"] if messages else ""
-        text = self._text(self._speaker(system), zlib.crc32(key.encode()), turn, last)
+        if _ADVICE in last:
+            # A draft's second version: other words, and not those of the turn to come.
+            key += last
+        form = form_answer(request.get("response_format") or {}, turn)
+        text = form or self._text(self._speaker(system), zlib.crc32(key.encode()), turn, last)
         text, reason = _shortened(text, request.get("stop") or (), request.get("max_tokens"))
         asked = prompt_tokens(messages)
         cached = self._remember(messages)

@@ -173,14 +173,16 @@ def assert_sound(batch: Batch) -> None:
         assert dialogue.turn_count == len(turns)
         roles = ["therapist" if turn.number % 2 else "client" for turn in turns]
         assert [turn.role for turn in turns] == roles
-        accepted = Attempt.objects.filter(dialogue=dialogue, outcome=AttemptOutcome.ACCEPTED)
+        accepted = Attempt.objects.filter(
+            dialogue=dialogue, outcome=AttemptOutcome.ACCEPTED, purpose__in=["turn", "revision"]
+        )
         numbers = list(accepted.order_by("turn_number").values_list("turn_number", flat=True))
         assert numbers == [turn.number for turn in turns]
         by_turn = spent_by_turn(Attempt.objects.filter(dialogue=dialogue))
         assert spent_of(dialogue) == sum(by_turn.values(), Spent())
         assert (dialogue.lease_owner is not None) == (dialogue.state == DialogueState.RUNNING)
         if dialogue.state == DialogueState.COMPLETE:
-            assert dialogue.ended_by in {"marker", "limit"}
+            assert dialogue.ended_by in {"marker", "limit", "context"}
         if dialogue.state == DialogueState.FAILED:
             assert dialogue.failure_reason
 

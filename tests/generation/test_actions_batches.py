@@ -140,7 +140,7 @@ def test_sampling_goes_over_the_protocols_own(profiles: ProfileSet) -> None:
         ({"per_profile": 100_000}, "3 profiles with 100,000 dialogues each are more than 200,000"),
         (
             {"protocol": "unknown"},
-            "There is no protocol “unknown”; the protocols here are: sqpsych.",
+            "There is no protocol “unknown”; the protocols here are: cbt-plan, sqpsych.",
         ),
         ({"profile_set": "nobody"}, "There is no profile set “nobody”; import one or sample one"),
         (

@@ -141,7 +141,7 @@ def test_retry_policy_names_what_follows_each_defect() -> None:
         ('unreadable = "fail"', 'unreadable = "keep"', ("unreadable", "cannot be stored")),
         ('empty = "fail"', 'emty = "fail"', ("emty, which is no kind of defect",)),
         ('over_long = "note"', 'over_long = "drop"', ("'over_long' must be",)),
-        ('key = "agenda"', 'key = "mood"', ("two phases with the same key",)),
+        ('key = "agenda"', 'key = "mood"', ("two phases with the key mood",)),
         ('name = "control"\nwhen', 'name = "control"\nwhenn', ("'whenn' is not known",)),
         ('key = "sqpsych"', 'key = "SQ Psych"', ("'key'",)),
         ("[sampling]", "[sampling", ("not a valid TOML file", "line 139")),
