@@ -8,6 +8,7 @@ from review.views import (
     comparisons,
     queue,
     rating,
+    reading,
     results,
     saving,
     studies,
@@ -32,6 +33,7 @@ class StudyChange:
 register_converter(StudyChange, "study_change")
 urlpatterns: list[URLPattern] = [
     path("review/", queue.queue, name="queue"),
+    path("review/reading/", reading.reading, name="reading"),
     path("review/<uuid:uid>/", rating.rate, name="rate"),
     path("review/<uuid:uid>/save/", saving.save, name="save"),
     path("review/<uuid:uid>/state/", saving.state, name="state"),

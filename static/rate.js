@@ -1,311 +1,468 @@
-// The rating page. Without this file the same form is saved by its buttons.
-// An answer is sent by htmx when it is given; what could not be sent waits here and goes out in
-// order, each under its own key, so that the server stores it once however often it arrives.
+// The rating page. Without scripts the same form is saved by its buttons. Here every answer is
+// shown at once and given to the outbox; what the server answers is put where it belongs.
 (() => {
   "use strict";
+  const rate = window.rate;
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const texts = document.getElementById("rate-texts").dataset;
   const workspace = () => $("#workspace");
-  const items = () => $$(".item:not([hidden])");
-  let waiting = new Map(); // element id -> {key, fields}; in the order they were given
-  let undo = [];
-  let current = null;
-  let turn = 0;
-  let timer = 0;
-  let delay = 1000;
+  const readOnly = () => "readOnly" in workspace().dataset;
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_all, name) => values[name]);
+  const some = (name, n) => fill(texts[n === 1 ? `${name}One` : `${name}Many`], { n });
+  rate.uid = () => workspace()?.dataset.uid;
+  rate.say = (text) => dispatchEvent(new CustomEvent("say", { detail: text }));
 
   // -- what the bar says ---------------------------------------------------------------------
-  function state(name, text) {
-    const bar = $("#save-state");
-    if (!bar) return;
-    bar.dataset.state = name;
-    if (bar.textContent !== text) bar.textContent = text;
+  let needs = ""; // what the rater must look at before all is well
+  rate.keptText = (n) => some(rate.outbox.kept() ? "kept" : "page", n);
+  function bar(name, text, link) {
+    const place = $("#save-state");
+    if (!place || (place.dataset.state === name && place.textContent === text + (link ? ` ${link}` : ""))) return;
+    place.dataset.state = name;
+    place.replaceChildren(text);
+    if (!link) return;
+    const anchor = document.createElement("a");
+    Object.assign(anchor, { href: texts.login, target: "_blank", textContent: link });
+    place.append(" ", anchor);
   }
   const clock = () => new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
-  const settled = () => state("saved", `Saved ${clock()}`);
-  const kept = (why) => state("kept", `${waiting.size === 1 ? "One answer is" : `${waiting.size} answers are`} kept on this page. ${why}`);
+  let saved = false;
+  rate.state = () => {
+    const n = rate.outbox.unsent();
+    const trouble = rate.outbox.trouble();
+    if (n && trouble === "sign_in") bar("kept", `${rate.keptText(n)} ${texts.signIn}`, texts.signInLink);
+    else if (n && trouble) bar("kept", `${rate.keptText(n)} ${trouble}`);
+    else if (n) bar("saving", texts.saving);
+    else if (needs) bar("needs", needs);
+    else if (saved) bar("saved", fill(texts.saved, { time: clock() }));
+  };
+
+  // For eye and ear, until the next thing happens; what is seen elsewhere is only said.
+  rate.tell = (text) => {
+    rate.say(text);
+    bar("note", text);
+  };
 
   // -- answers -------------------------------------------------------------------------------
-  const inputs = (item) => $$(".value", item);
   function valueOf(item) {
-    const first = inputs(item)[0];
-    if (first?.tagName === "TEXTAREA") return first.value;
-    return inputs(item).filter((one) => one.checked).map((one) => one.value).sort().join("|");
+    const all = rate.inputs(item);
+    if (all[0]?.tagName === "TEXTAREA") return all[0].value;
+    return all.filter((one) => one.checked).map((one) => one.value).sort().join("|");
   }
   function show(item, value) {
     const parts = value.split("|");
-    for (const input of inputs(item)) {
+    for (const input of rate.inputs(item)) {
       if (input.tagName === "TEXTAREA") input.value = value;
       else input.checked = parts.includes(input.value);
     }
-  }
-  function send(item, fields) {
-    const before = waiting.get(item.id);
-    waiting.delete(item.id);
-    waiting.set(item.id, { key: crypto.randomUUID(), fields: { ...before?.fields, ...fields } });
-    state("saving", "Saving");
-    htmx.trigger(item, "answer");
-  }
-  function give(item, value) {
-    undo.push({ id: item.id, value: item.dataset.value });
     item.dataset.value = value;
-    send(item, { value });
   }
-
-  document.addEventListener("htmx:configRequest", (event) => {
-    const item = event.target;
-    if (!item.classList?.contains("item")) return;
-    const entry = waiting.get(item.id);
-    event.detail.headers["X-SQPsych-Save"] = "1";
-    event.detail.parameters = {
-      instrument: item.dataset.form,
-      item: item.dataset.item,
-      base: item.dataset.revision,
-      key: entry?.key ?? "",
-      ...entry?.fields,
-    };
-    item.dataset.sent = entry?.key ?? "";
-  });
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    const item = event.target;
-    // Its answer went out with an earlier request in the queue: nothing is left to send.
-    if (item.classList?.contains("item") && !waiting.has(item.id)) event.preventDefault();
-  });
-  addEventListener("answer-saved", (event) => {
-    const { id, revision } = event.detail;
-    const item = document.getElementById(id);
-    if (!item) return;
-    item.dataset.revision = revision;
-    if (waiting.get(id)?.key === item.dataset.sent) waiting.delete(id);
-    delay = 1000;
-    if (waiting.size === 0) settled();
-    else resend(0);
-  }, true);
-  addEventListener("answer-refused", (event) => {
-    const { id, code, revision, stored } = event.detail;
-    const item = document.getElementById(id);
-    if (!item) return;
-    if (code === "stale") Object.assign(item.dataset, { newer: revision, stored });
-    else waiting.delete(id);
-    state("needs", code === "stale" ? "One answer needs you" : "One answer was not accepted");
-    item.scrollIntoView({ block: "nearest" });
-  }, true);
-
-  function resend(after = delay) {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      for (const id of [...waiting.keys()]) {
-        const item = document.getElementById(id);
-        if (item && !item.dataset.newer) { htmx.trigger(item, "answer"); break; }
+  const itemOf = (told) => document.getElementById(`${told.instrument}-${told.item}${told.turn ? `-t${told.turn}` : ""}`);
+  rate.targetOf = (told) => `${told.instrument}-${told.item}${told.turn ? `-t${told.turn}` : ""}`;
+  function give(item, fields) {
+    const { form: instrument, item: key, turn } = item.dataset;
+    const conflict = rate.outbox.held(rate.uid(), item.id);
+    if (conflict) settle(item, conflict);
+    problem(item);
+    if (Date.now() - time.told > 60_000) tellTime();
+    $("#undo").disabled = false;
+    rate.outbox.add(rate.uid(), item.id, { kind: "answer", instrument, item: key, turn: turn ? Number(turn) : null,
+      ...fields, base: Number(item.dataset.revision) });
+  }
+  function giveValue(item, input) {
+    if (input?.type === "checkbox" && input.checked) {
+      // What stands alone clears the others, and any other clears it.
+      for (const other of rate.inputs(item)) {
+        if (other !== input && ("alone" in input.dataset || "alone" in other.dataset)) other.checked = false;
       }
-    }, after);
-  }
-  function failed(event) {
-    if (!event.target.classList?.contains("item")) return;
-    const status = event.detail.xhr?.status ?? 0;
-    if (status === 404) return state("needs", "This dialogue is no longer in your queue.");
-    if (status === 401) kept("Sign in again in another window, then go on here.");
-    else kept(status ? "The server does not answer; trying again." : "No connection; trying again.");
-    delay = Math.min(delay * 2, 15000);
-    resend();
-  }
-  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
-    document.addEventListener(name, failed);
-  }
-  addEventListener("online", () => resend(0));
-  addEventListener("beforeunload", (event) => { if (waiting.size) event.preventDefault(); });
-
-  document.addEventListener("change", (event) => {
-    const item = event.target.closest?.(".item");
-    if (!item) return;
-    if (event.target.classList.contains("comment-text")) send(item, { comment: event.target.value });
-    else if (event.target.classList.contains("value")) give(item, valueOf(item));
-  });
-  document.addEventListener("click", (event) => {
-    const at = event.target.closest?.("[data-keep], [data-take]");
-    if (!at) return;
-    const item = document.getElementById(at.dataset.keep ?? at.dataset.take);
-    item.dataset.revision = item.dataset.newer;
-    delete item.dataset.newer;
-    $(".item-problem", item).replaceChildren();
-    if (at.dataset.keep) send(item, {});
-    else {
-      waiting.delete(item.id);
-      show(item, item.dataset.stored);
-      item.dataset.value = item.dataset.stored;
-      settled();
     }
-  });
-
-  // -- current item and turn -------------------------------------------------------------------
-  // Opening one item closes another: what the rater looks at stays where it is on the screen.
-  function choose(item, { focus = true } = {}) {
-    const before = item?.getBoundingClientRect().top ?? 0;
-    current?.classList.remove("current");
-    current = item ?? null;
-    if (!current) return;
-    current.classList.add("current");
-    const moved = current.getBoundingClientRect().top - before;
-    const pane = $("#form-pane");
-    if (pane.scrollHeight > pane.clientHeight) pane.scrollTop += moved;
-    else scrollBy(0, moved);
-    const into = inputs(current).find((one) => one.checked) ?? inputs(current)[0];
-    if (focus && into) into.focus({ preventScroll: true });
-    current.scrollIntoView({ block: "nearest" });
+    const value = valueOf(item);
+    if (value === item.dataset.value) return;
+    item.dataset.value = value;
+    stand();
+    give(item, { value });
   }
-  function step(by) {
-    const all = items();
-    const at = all.indexOf(current);
-    choose(all[Math.max(0, Math.min(all.length - 1, at + by))]);
+  let writing = 0;
+  function giveText(field) {
+    clearTimeout(writing);
+    const item = field.closest(".item");
+    if (field.id === "comment") {
+      if (field.value === field.dataset.sent) return;
+      field.dataset.sent = field.value;
+      rate.outbox.add(rate.uid(), "comment", { kind: "comment", text: field.value, base: Number(workspace().dataset.commentRevision) });
+    } else if (field.classList.contains("comment-text") && field.value !== field.dataset.sent) {
+      field.dataset.sent = field.value;
+      give(item, { comment: field.value });
+    } else if (field.classList.contains("value")) giveValue(item);
   }
-  function forward() {
-    const all = items();
-    const next = all.slice(all.indexOf(current) + 1)[0];
-    if (next) choose(next);
-    else $("#submit")?.focus();
-  }
-  function goTurn(number) {
-    const element = document.getElementById(`turn-${number}`);
-    if (!element) return;
-    $(".turn.current")?.classList.remove("current");
-    element.classList.add("current");
-    element.scrollIntoView({ block: "nearest" });
-    turn = number;
-    const field = $("#flag-turn");
-    if (field) field.value = number;
-  }
-  // While the button is down nothing may move, or the click would land beside its target.
-  let pressed = false;
-  let after = null;
-  document.addEventListener("pointerdown", () => { pressed = true; after = null; }, true);
-  for (const name of ["pointerup", "pointercancel"]) {
-    document.addEventListener(name, () => setTimeout(() => {
-      pressed = false;
-      if (after && after !== current) choose(after, { focus: false });
-      after = null;
-    }), true);
-  }
+  const textField = (at) => at.matches?.("#comment, .comment-text, textarea.value");
   document.addEventListener("focusin", (event) => {
-    const item = event.target.closest?.(".item");
-    if (!item || item === current) return;
-    if (pressed) after = item;
-    else choose(item, { focus: false });
+    if (textField(event.target)) event.target.dataset.sent ??= event.target.value;
   });
-  document.addEventListener("click", (event) => {
-    const element = event.target.closest?.("li.turn");
-    if (element && !event.target.closest("a")) goTurn(Number(element.dataset.turn));
+  document.addEventListener("input", (event) => {
+    if (!textField(event.target)) return;
+    clearTimeout(writing);
+    writing = setTimeout(giveText, 1500, event.target);
+  });
+  document.addEventListener("change", (event) => {
+    if (textField(event.target)) giveText(event.target);
+    else if (event.target.matches?.(".item input.value")) giveValue(event.target.closest(".item"), event.target);
   });
 
-  // -- keys ----------------------------------------------------------------------------------
-  const keysOn = () => !document.cookie.includes("keys=off");
-  document.addEventListener("change", (event) => {
-    if (event.target.id === "keys-on") {
-      document.cookie = `keys=${event.target.checked ? "on" : "off"}; path=/; max-age=31536000; samesite=lax`;
-    }
-  });
-  const writing = (at) => at.closest?.("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox])");
-  function answerKey(key) {
-    const wanted = { s: "not_sure", x: "na", y: "yes", n: "no" }[key] ?? key;
-    const input = current && inputs(current).find((one) => one.value === wanted && one.type === "radio");
-    if (!input || input.disabled || current.disabled) return false;
-    if (!input.checked) {
-      input.checked = true;
-      give(current, wanted);
-    }
-    forward();
-    return true;
-  }
-  const acts = {
-    j: () => step(1),
-    k: () => step(-1),
-    ".": () => goTurn(turn + 1),
-    ",": () => goTurn(Math.max(1, turn - 1)),
-    c: () => {
-      const box = current && $("details.comment", current);
-      if (!box) return;
-      box.open = true;
-      $("textarea", box).focus();
-    },
-    f: () => {
-      const panel = $("#flag-panel");
-      if (!panel) return;
-      panel.open = true;
-      if (turn) $("#flag-turn").value = turn;
-      $("#flag-category").focus();
-      panel.scrollIntoView({ block: "nearest" });
-    },
-    u: () => {
-      const last = undo.pop();
-      const item = last && document.getElementById(last.id);
-      if (!item) return;
-      show(item, last.value);
-      item.dataset.value = last.value;
-      send(item, { value: last.value });
-      choose(item);
-    },
-    "?": () => {
-      $("#keys-on").checked = keysOn();
-      $("#keys").showModal();
-    },
+  // -- what is asked and what is open ------------------------------------------------------------
+  rate.holds = (rule, chosen) => {
+    const { all, conditions } = JSON.parse(rule);
+    const met = conditions.map(([name, values]) => chosen(name).some((value) => values.includes(value)));
+    return all ? met.every(Boolean) : met.some(Boolean);
   };
-  document.addEventListener("keydown", (event) => {
-    if (!workspace() || event.isComposing || $("dialog[open]")) return;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      document.activeElement?.blur();
-      $("#submit")?.click();
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape" && writing(event.target)) {
-      choose(event.target.closest(".item") ?? current);
-      return;
-    }
-    if (writing(event.target) || !keysOn()) return;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : "";
-    if (!key) return;
-    if (answerKey(key)) event.preventDefault();
-    else if (acts[key]) {
-      event.preventDefault();
-      acts[key]();
-    }
-  });
-
-  // A question of the flag form that depends on other answers appears when they are given.
-  function askFlagQuestions() {
-    for (const question of $$("[data-ask-if]")) {
-      const given = new FormData(question.closest("form"));
-      const { all, conditions } = JSON.parse(question.dataset.askIf);
-      const met = conditions.map(([item, values]) => values.includes(given.get(item)));
-      const asked = all ? met.every(Boolean) : met.some(Boolean);
-      question.hidden = question.disabled = !asked;
+  // An item appears and goes with the answers before it; an answer to a hidden one counts for none.
+  function ask() {
+    const given = new Map();
+    for (const item of $$(".item")) {
+      const { form, item: key, turn, showIf, value } = item.dataset;
+      const look = (name) => given.get(`${form} ${name} ${turn}`) ?? given.get(`${form} ${name} undefined`) ?? [];
+      if (showIf) item.hidden = !rate.holds(showIf, look);
+      if (!item.hidden) given.set(`${form} ${key} ${turn}`, value.split("|"));
     }
   }
-  document.addEventListener("change", (event) => {
-    if (event.target.closest?.(".flag-form")) askFlagQuestions();
+  const isOpen = (item) => "required" in item.dataset && !item.dataset.value.trim();
+  function stand() {
+    ask();
+    for (const section of $$("#rating > .rate-section")) {
+      const count = $(".count", section);
+      const asked = $$(".item:not([hidden])", section);
+      if (count) count.textContent = fill(texts.of, { done: asked.filter((one) => one.dataset.value).length, all: asked.length });
+    }
+    const open = rate.items().filter(isOpen).length;
+    const place = $("#open-count");
+    if (place) place.textContent = open ? some("open", open) : texts.openNone;
+    return open;
+  }
+  function problem(item, ...content) {
+    $(".item-problem", item).replaceChildren(...content);
+    item.classList.toggle("lacking", content.length > 0);
+  }
+  function sentence(text) {
+    const paragraph = document.createElement("p");
+    paragraph.setAttribute("role", "alert");
+    paragraph.textContent = text;
+    return paragraph;
+  }
+  // A passage was marked or taken away: what was told missing may be there now.
+  rate.lacks = (item) => { if (rate.marks.of(item.id).length) problem(item); };
+
+  // -- what the server answers -------------------------------------------------------------------
+  rate.done = (entry, result) => {
+    saved = true;
+    if (entry.uid !== rate.uid()) return;
+    const { op } = entry;
+    if (op.kind === "comment") workspace().dataset.commentRevision = result.revision;
+    if (op.kind === "flag") rate.flags.stored(op.uid);
+    if (!result.item) return;
+    const item = itemOf(result);
+    if (!item) return;
+    item.dataset.revision = result.revision;
+    const steps = op.kind !== "answer";
+    if (steps || !rate.outbox.waiting(entry.uid, item.id)) adopt(item, result);
+    if (steps) {
+      rate.choose(item);
+      rate.say(fill(texts.undone, { item: $("legend", item).textContent.trim() }));
+    }
+  };
+  // Shows what is stored, except where the rater is writing.
+  function adopt(item, told) {
+    const box = $(".comment-text", item);
+    if (told.value !== item.dataset.value && document.activeElement !== $("textarea.value", item)) show(item, told.value);
+    if (box && document.activeElement !== box && box.value !== told.comment) {
+      box.value = box.dataset.sent = told.comment;
+      if (told.comment) box.closest("details").open = true;
+    }
+    stand();
+  }
+  rate.reply = (uid, told) => {
+    if (uid !== rate.uid()) return;
+    steps(told);
+    for (const [id, text] of Object.entries(told.subtotals ?? {})) {
+      const place = document.getElementById(`total-${id}`);
+      if (place) place.textContent = text;
+    }
+    ahead();
+  };
+  function steps(told) {
+    const undo = $("#undo");
+    if (undo) undo.disabled = !told.can_undo;
+  }
+  rate.refused = (entry, result) => {
+    const { op } = entry;
+    if (op.kind === "undo" || op.kind === "redo") return rate.tell(texts.nothingUndo);
+    if (op.kind === "time") return;
+    if (entry.uid !== rate.uid()) return rate.tell(texts.elsewhere);
+    const item = op.kind === "answer" && itemOf(op);
+    const text = result.sentence ?? texts.refused;
+    if (item) problem(item, sentence(text));
+    else rate.tell(text);
+    if (op.kind === "evidence") rate.marks.take(op.uid);
+    needs = texts.refused;
+    rate.state();
+  };
+  // Changed elsewhere in the meantime: both are shown, and the rater says which one counts.
+  rate.conflict = (entry, result) => {
+    if (entry.uid !== rate.uid()) return;
+    entry.stored = { ...result.stored, revision: result.revision };
+    const item = entry.target === "comment" ? null : itemOf(entry.op);
+    const word = (value) => wording(item, value) || texts.empty;
+    const field = entry.op.value === undefined ? "comment" : "value";
+    const stored = item ? result.stored[field] : result.stored.comment;
+    const given = item ? entry.op[field] : entry.op.text;
+    const both = sentence(`${result.sentence ?? ""} ${fill(texts.both, { stored: word(stored), given: word(given) })}`);
+    const buttons = ["keep", "take"].map((name) => {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", className: "btn small", textContent: texts[name] });
+      button.dataset.settle = name;
+      button.dataset.target = entry.target;
+      return button;
+    });
+    if (item) problem(item, both, ...buttons);
+    else $("#comment-problem").replaceChildren(both, ...buttons);
+    needs = texts.stale;
+    item?.scrollIntoView({ block: "nearest" });
+    rate.state();
+  };
+  function wording(item, value) {
+    if (!item || !value) return value;
+    const label = (one) => rate.inputs(item).find((input) => input.value === one)?.closest("label")?.textContent.trim();
+    return rate.inputs(item)[0]?.type ? value.split("|").map((one) => label(one) ?? one).join(", ") : value;
+  }
+  function settle(item, entry) {
+    const { stored } = entry;
+    rate.outbox.forget(entry);
+    if (item) {
+      item.dataset.revision = stored.revision;
+      problem(item);
+    } else {
+      workspace().dataset.commentRevision = stored.revision;
+      $("#comment-problem").replaceChildren();
+    }
+    needs = "";
+  }
+  document.addEventListener("click", (event) => {
+    const at = event.target.closest?.("[data-settle]");
+    const entry = at && rate.outbox.held(rate.uid(), at.dataset.target);
+    if (!entry) return;
+    const item = entry.target === "comment" ? null : itemOf(entry.op);
+    const { stored, op } = entry;
+    settle(item, entry);
+    if (at.dataset.settle === "keep") {
+      rate.outbox.add(rate.uid(), entry.target, { ...op, base: stored.revision });
+    } else if (item) adopt(item, stored);
+    else $("#comment").value = $("#comment").dataset.sent = stored.comment;
+    if (item) rate.choose(item);
+    saved = true;
+    rate.state();
+  });
+  rate.over = (uid, text) => {
+    if (uid !== rate.uid()) return rate.tell(texts.elsewhere);
+    needs = text;
+    rate.say(text);
+    rate.state();
+  };
+  rate.step = (kind) => {
+    if (kind === "undo" && $("#undo")?.disabled && !rate.outbox.unsent()) return rate.tell(texts.nothingUndo);
+    rate.outbox.add(rate.uid(), null, { kind });
+  };
+
+  // -- another window or device ------------------------------------------------------------------
+  let looked = Date.now();
+  async function catchUp() {
+    const uid = rate.uid();
+    if (!uid || readOnly()) return;
+    rate.outbox.now();
+    looked = Date.now();
+    const reply = await fetch(`${texts.root}${uid}/state/`, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+    if (!reply?.ok || uid !== rate.uid()) return;
+    const told = await reply.json();
+    rate.outbox.useToken(told.csrf);
+    if (told.state === "submitted" || told.state === "returned") {
+      if (!rate.outbox.waiting(uid)) location.reload();
+      return;
+    }
+    for (const one of told.answers) {
+      const item = itemOf(one);
+      if (!item || rate.outbox.waiting(uid, item.id) || Number(item.dataset.revision) >= one.revision) continue;
+      item.dataset.revision = one.revision;
+      adopt(item, one);
+    }
+    const box = $("#comment");
+    if (!rate.outbox.waiting(uid, "comment") && document.activeElement !== box) {
+      workspace().dataset.commentRevision = told.comment.revision;
+      box.value = box.dataset.sent = told.comment.text;
+    }
+    if (!rate.outbox.unsent()) catchUpMarks(told);
+    steps(told);
+  }
+  function catchUpMarks(told) {
+    const flags = new Set(told.flags.map((one) => one.uid));
+    for (const uid of rate.flags.shown()) if (!flags.has(uid)) rate.flags.drop(uid);
+    for (const flag of told.flags) {
+      rate.flags.show(flag);
+      rate.flags.stored(flag.uid);
+    }
+    const known = new Set(told.evidence.map((one) => one.uid));
+    for (const mark of rate.marks.all()) if (!mark.flag && !known.has(mark.uid)) rate.marks.take(mark.uid);
+    for (const one of told.evidence) {
+      if (one.flag) continue;
+      const item = itemOf({ instrument: one.instrument, item: one.item });
+      if (item) rate.marks.put({ uid: one.uid, owner: item.id, flag: false, turn: one.turn, start: one.start, end: one.end,
+        label: fill(texts.evidence, { item: item.dataset.tag }) });
+    }
+  }
+  function back() {
+    if (document.visibilityState === "visible" && Date.now() - looked > 2000) catchUp();
+  }
+  addEventListener("focus", back);
+  document.addEventListener("visibilitychange", back);
+
+  // -- time: what passes while the page is in sight and in use, and the pauses --------------------
+  const IDLE = 120_000;
+  let time = null;
+  function tick() {
+    if (!time) return;
+    const now = Date.now();
+    const gap = now - time.at;
+    time[time.seen && gap <= IDLE ? "active" : "paused"] += gap;
+    time.at = now;
+    time.seen = document.visibilityState === "visible";
+  }
+  function tellTime() {
+    if (!time || readOnly()) return;
+    tick();
+    time.told = time.at;
+    const seconds = (ms) => Math.round(ms / 1000);
+    rate.outbox.add(rate.uid(), "time", { kind: "time", visit: time.visit, active: seconds(time.active), paused: seconds(time.paused) });
+  }
+  for (const name of ["keydown", "pointerdown", "pointermove", "wheel", "touchmove"]) {
+    document.addEventListener(name, () => { if (time && Date.now() - time.at > 1000) tick(); }, { passive: true, capture: true });
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden") tellTime();
+    else tick();
+  });
+
+  // -- submit, and the next dialogue ---------------------------------------------------------------
+  let next = null; // {after, uid, html}: fetched ahead
+  async function ahead() {
+    const uid = rate.uid();
+    if (readOnly() || next?.after === uid || rate.items().filter(isOpen).length > rate.items().length / 2) return;
+    next = { after: uid };
+    const reply = await fetch(`${texts.root}${uid}/next/`, { headers: { "X-Requested-With": "fetch", "HX-Request": "true" } }).catch(() => null);
+    if (reply?.status !== 200 || next.after !== uid) return;
+    const html = await reply.text();
+    const found = /data-uid="([0-9a-f-]{36})"/.exec(html);
+    if (found) next = { after: uid, uid: found[1], html };
+  }
+  let ready = false;
+  rate.submit = () => {
+    const field = document.activeElement;
+    if (textField(field)) giveText(field);
+    if (readOnly() || !$("#submit")) return;
+    rate.outbox.whenEmpty((clear) => {
+      if (!clear) return $("[data-settle]")?.focus();
+      ready = true;
+      $("#rating").requestSubmit($("#submit"));
+      ready = false;
+    });
+  };
+  // Everything that waits goes first, so that nothing is missing when the server looks.
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "rating" || ready) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    rate.submit();
+  }, true);
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.target.id !== "rating") return;
+    if (next?.uid && next.after === rate.uid()) event.detail.headers["X-Prefetched"] = next.uid;
+    bar("saving", texts.submitting);
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.id === "workspace") tellTime();
+    const uid = event.detail.xhr.getResponseHeader("X-Next");
+    if (event.detail.xhr.status !== 204 || !uid || uid !== next?.uid) return;
+    event.detail.shouldSwap = true;
+    event.detail.serverResponse = next.html;
+    history.pushState({ htmx: true }, "", `${texts.root}${uid}/`);
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.addEventListener(name, (event) => {
+      if (event.target.id !== "rating") return;
+      bar("kept", event.detail.xhr?.status === 401 ? texts.signIn : texts.noAnswer);
+      rate.say(texts.noAnswer);
+    });
+  }
+
+  // -- looks -----------------------------------------------------------------------------------
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches(".reading")) return;
+    event.preventDefault();
+    const button = event.submitter;
+    workspace().dataset[button.name] = button.value;
+    for (const one of button.parentElement.querySelectorAll("button")) one.setAttribute("aria-pressed", String(one === button));
+    fetch(event.target.action, { method: "POST", body: new FormData(event.target, button), redirect: "manual" }).catch(() => {});
+  });
+  document.addEventListener("click", (event) => { if (event.target.closest?.("[data-print]")) print(); });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("#problems a");
+    const item = link && document.getElementById(link.hash.slice(1));
+    if (!item) return;
+    event.preventDefault();
+    rate.choose(item);
   });
 
   // -- a new dialogue ------------------------------------------------------------------------
   let known = null;
   function begin() {
-    if (workspace() === known) return;
+    if (!workspace() || workspace() === known) return;
+    const fresh = known === null;
     known = workspace();
-    waiting = new Map();
-    undo = [];
-    turn = 0;
-    current = null;
-    askFlagQuestions();
-    if (!workspace() || $("#problems")) return;
+    needs = "";
+    saved = false;
+    time = { visit: rate.outbox.uuid(), at: Date.now(), told: Date.now(), seen: true, active: 0, paused: 0 };
+    rate.begunKeys();
+    rate.marks.begin();
+    rate.flags.begin();
+    steps({ can_undo: "canUndo" in known.dataset });
+    const open = stand();
+    if (readOnly()) return;
     // Where the dialogue stands above the form, one reads first.
     const beside = matchMedia("(width >= 56rem)").matches;
-    const next = items().find((item) => !valueOf(item)) ?? items()[0];
-    if (beside) choose(next);
-    else scrollTo(0, 0);
+    const lacking = $(".item.lacking");
+    const first = lacking ?? rate.items().find((item) => !item.dataset.value) ?? rate.items()[0];
+    rate.choose(first, { focus: beside || Boolean(lacking) });
+    if (!beside && !lacking) scrollTo(0, 0);
+    if (!fresh) catchUp();
+    if (!open) ahead();
+  }
+  // What an earlier page could not send is shown as given, and goes out from here.
+  function resume(entries) {
+    for (const { uid, op } of entries) {
+      if (uid !== rate.uid()) continue;
+      const item = op.kind === "answer" && itemOf(op);
+      if (item) {
+        adopt(item, { value: op.value ?? item.dataset.value, comment: op.comment ?? $(".comment-text", item)?.value ?? "" });
+      } else if (op.kind === "comment") $("#comment").value = op.text;
+      else if (op.kind === "flag") rate.flags.show(op, true);
+      else if (op.kind === "unflag") rate.flags.drop(op.uid);
+      else if (op.kind === "unmark") rate.marks.take(op.uid);
+      else if (op.kind === "evidence" && !op.flag) {
+        const owner = itemOf({ instrument: op.instrument, item: op.item });
+        if (owner) rate.marks.put({ uid: op.uid, owner: owner.id, flag: false, turn: op.turn, start: op.start, end: op.end,
+          label: fill(texts.evidence, { item: owner.dataset.tag }) });
+      }
+    }
+    rate.state();
   }
   document.addEventListener("htmx:afterSettle", begin);
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.target.id === "rating") state("saving", "Submitting");
-  });
-  document.addEventListener("DOMContentLoaded", begin);
-  if (document.readyState !== "loading") begin();
+  begin();
+  rate.outbox.start().then(resume);
 })();

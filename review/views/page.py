@@ -1,90 +1,61 @@
 """What the rating page shows. Nothing here tells model, condition or another rater's judgment."""
 
+import base64
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
+
+from django.utils.crypto import salted_hmac
 
 from review.actions import Missing
-from review.actions.rating import instruments_of
-from review.forms import FormView, stored_view
-from review.instruments import FlagForm
-from review.models import Assignment, AssignmentState, Flag
+from review.items import Item
+from review.models import Assignment
 from review.pace import progress_of
 from review.permissions import visible_in
-
-
-@dataclass(frozen=True)
-class FlagView:
-    """A raised flag in words."""
-
-    uid: UUID
-    category: str
-    severity: str
-    notified: bool
-    turn: int | None
-    note: str
-
-
-@dataclass(frozen=True)
-class TurnView:
-    """An utterance with the flags raised on it."""
-
-    number: int
-    role: str
-    text: str
-    flags: tuple[str, ...]
-
-
-def flag_views(flags: Iterable[Flag], form: FlagForm | None) -> list[FlagView]:
-    """The assignment's flags in the instrument's words."""
-    if form is None:
-        return []
-    categories = {one.key: str(one.label) for one in form.categories}
-    severities = {one.key: one for one in form.severities}
-    return [
-        FlagView(
-            uid=flag.uid,
-            category=categories.get(flag.category, flag.category),
-            severity=str(severities[flag.severity].label),
-            notified=severities[flag.severity].notify,
-            turn=flag.turn_number,
-            note=flag.note,
-        )
-        for flag in flags
-    ]
-
-
-def turn_views(assignment: Assignment, flags: Iterable[FlagView]) -> list[TurnView]:
-    """The dialogue's turns in order."""
-    raised: dict[int, list[str]] = {}
-    for flag in flags:
-        if flag.turn is not None:
-            raised.setdefault(flag.turn, []).append(flag.category)
-    rows = assignment.study_dialogue.dialogue.turns.values_list("number", "role", "text")
-    return [
-        TurnView(number, role, text, tuple(raised.get(number, ()))) for number, role, text in rows
-    ]
+from review.views.form_shape import condition
+from review.views.markup import form_markup, transcript_markup
+from review.views.sheet import sheet_of
 
 
 def rating_context(
     assignment: Assignment, *, problems: Iterable[Missing] = (), **more: Any
 ) -> dict[str, Any]:
     """Everything the rating page needs."""
-    form: FormView = stored_view(assignment, instruments_of(assignment), problems)
-    flags = flag_views(assignment.flags.filter(withdrawn_at=None), form.flag_form)
-    turns = turn_views(assignment, flags)
+    lacking = list(problems)
+    sheet = sheet_of(assignment)
+    turns = list(assignment.study_dialogue.dialogue.turns.values_list("number", "role", "text"))
+    labels = {item.id: item for item in sheet.shape.items}
     return {
         "assignment": assignment,
         "study": assignment.study,
         "code": assignment.code,
         "visible": visible_in(assignment.study),
-        "turns": turns,
+        "transcript": transcript_markup(turns, sheet),
         "last_turn": len(turns),
-        "form": form,
-        "flags": flags,
+        "shape": sheet.shape,
+        "form": form_markup(sheet, lacking),
+        "problems": [(labels[f"{one.instrument}-{one.item}"], one.sentence) for one in lacking],
+        "flags": sheet.flags,
         "flag_uid": uuid4(),
+        "flag_questions": flag_questions(sheet.shape.flags.questions if sheet.shape.flags else ()),
         "progress": progress_of(assignment),
-        "read_only": assignment.state in (AssignmentState.SUBMITTED, AssignmentState.RETURNED),
+        "read_only": sheet.shape.read_only,
+        "outbox": outbox_key(assignment.rater_id),
         **more,
     }
+
+
+def flag_questions(questions: Iterable[Item]) -> list[tuple[Item, str]]:
+    """What a flag asks beyond category and severity, each with its condition for the script."""
+    return [(item, condition(item.show_if)) for item in questions]
+
+
+def outbox_key(rater: int) -> dict[str, str]:
+    """Under what, and with which key, this person's browser keeps answers not yet sent.
+
+    The key is given to pages of the signed-in person only. What lies in the browser cannot be
+    read without it, and is sent by that person's next page even after the login had to be renewed.
+    """
+    key = salted_hmac("review.outbox", str(rater), algorithm="sha256").digest()
+    tag = salted_hmac("review.outbox.tag", str(rater), algorithm="sha256").hexdigest()[:12]
+    return {"tag": tag, "key": base64.b64encode(key).decode()}
