@@ -39,8 +39,6 @@ urlpatterns: list[URLPattern] = [
     path("review/<uuid:uid>/state/", saving.state, name="state"),
     path("review/<uuid:uid>/next/", saving.next_up, name="next"),
     path("review/<uuid:uid>/opened/", saving.opened, name="opened"),
-    path("review/<uuid:uid>/answer/", rating.answer, name="answer"),
-    path("review/<uuid:uid>/comment/", rating.comment, name="comment"),
     path("review/<uuid:uid>/flags/", rating.flag, name="flag"),
     path(
         "review/<uuid:uid>/flags/<uuid:flag_uid>/withdraw/",

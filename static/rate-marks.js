@@ -130,12 +130,19 @@
     if (words.length) return words;
     return rate.turn ? [{ turn: rate.turn, start: null, end: null }] : [];
   }
+  // An item asked at a turn takes words of that turn, or the turn.
+  function pointedFor(item) {
+    const turn = Number(item?.dataset.turn);
+    if (!turn) return pointed();
+    const words = selected().filter((one) => one.turn === turn);
+    return words.length ? words : [{ turn, start: null, end: null }];
+  }
   const same = (a, b) => a.turn === b.turn && a.start === b.start && a.end === b.end;
 
   // Attaches what is pointed at to the item, or takes it away where it is attached already.
   function attach(item) {
-    const places = pointed();
-    if (!places.length || !item || item.disabled || item.dataset.turn) return rate.tell(texts.addsNone);
+    const places = pointedFor(item);
+    if (!places.length || !item || item.disabled) return rate.tell(texts.addsNone);
     for (const place of places) {
       const known = of(item.id).find((one) => same(one, place));
       if (known) detach(known.uid);
@@ -164,10 +171,10 @@
   function hint() {
     const place = rate.current && $(".adds", rate.current);
     if (!place) return;
-    const words = selected();
-    const known = !words.length && of(rate.current.id).some((one) => one.turn === rate.turn && one.start === null);
-    const turn = known ? texts.takesTurn : texts.addsTurn;
-    const text = words.length ? texts.addsWords : rate.turn ? turn.replace("{n}", rate.turn) : texts.addsNone;
+    const [first] = pointedFor(rate.current);
+    const known = first && of(rate.current.id).some((one) => same(one, first));
+    const turn = (known ? texts.takesTurn : texts.addsTurn).replace("{n}", first?.turn);
+    const text = !first ? texts.addsNone : first.start !== null && !known ? texts.addsWords : turn;
     if (place.textContent !== text) place.textContent = text;
   }
   document.addEventListener("selectionchange", hint);

@@ -205,7 +205,7 @@
   async function renew(uid) {
     const reply = await fetch(`${texts.root}${uid}/state/`, { headers: { "X-Requested-With": "fetch" } });
     if (!reply.ok) return false;
-    const fresh = (await reply.json()).csrf;
+    const fresh = (await reply.json()).token;
     if (!fresh || fresh === token) return false;
     useToken(fresh);
     return true;

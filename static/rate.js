@@ -231,7 +231,7 @@
   };
   function wording(item, value) {
     if (!item || !value) return value;
-    const label = (one) => rate.inputs(item).find((input) => input.value === one)?.closest("label")?.textContent.trim();
+    const label = (one) => rate.inputs(item).find((input) => input.value === one)?.nextElementSibling?.textContent;
     return rate.inputs(item)[0]?.type ? value.split("|").map((one) => label(one) ?? one).join(", ") : value;
   }
   function settle(item, entry) {
@@ -282,7 +282,7 @@
     const reply = await fetch(`${texts.root}${uid}/state/`, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
     if (!reply?.ok || uid !== rate.uid()) return;
     const told = await reply.json();
-    rate.outbox.useToken(told.csrf);
+    rate.outbox.useToken(told.token);
     if (told.state === "submitted" || told.state === "returned") {
       if (!rate.outbox.waiting(uid)) location.reload();
       return;
@@ -312,7 +312,7 @@
     for (const mark of rate.marks.all()) if (!mark.flag && !known.has(mark.uid)) rate.marks.take(mark.uid);
     for (const one of told.evidence) {
       if (one.flag) continue;
-      const item = itemOf({ instrument: one.instrument, item: one.item });
+      const item = itemOf(one) ?? itemOf({ ...one, turn: null });
       if (item) rate.marks.put({ uid: one.uid, owner: item.id, flag: false, turn: one.turn, start: one.start, end: one.end,
         label: fill(texts.evidence, { item: item.dataset.tag }) });
     }
@@ -455,7 +455,7 @@
       else if (op.kind === "unflag") rate.flags.drop(op.uid);
       else if (op.kind === "unmark") rate.marks.take(op.uid);
       else if (op.kind === "evidence" && !op.flag) {
-        const owner = itemOf({ instrument: op.instrument, item: op.item });
+        const owner = itemOf(op) ?? itemOf({ ...op, turn: null });
         if (owner) rate.marks.put({ uid: op.uid, owner: owner.id, flag: false, turn: op.turn, start: op.start, end: op.end,
           label: fill(texts.evidence, { item: owner.dataset.tag }) });
       }

@@ -40,6 +40,10 @@ class ItemShape:
         """The element's id; of a turn-level item, without the turn."""
         return f"{self.form}-{self.item.key}"
 
+    def id_at(self, turn: int | None) -> str:
+        """The element's id, of a turn-level item at this turn."""
+        return f"{self.id}-t{turn}" if self.at_turn else self.id
+
     @property
     def name(self) -> str:
         """The field's name in the whole form; of a turn-level item, without the turn."""

@@ -1,6 +1,6 @@
 """The form and the transcript of the rating page: skeletons filled with what a sheet holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from django.utils.html import escape, format_html, format_html_join
@@ -23,19 +23,12 @@ Turn = tuple[int, str, str]
 
 def form_markup(sheet: Sheet, problems: Iterable[Missing] = ()) -> SafeString:
     """The sections with their items, answered as far as they are."""
-    told = {f"{one.instrument}-{one.item}": one.sentence for one in problems}
+    told = {one.id: one.sentence for one in problems}
     values: dict[str, str] = {}
     shown = sheet.shown()
-    marks: dict[str, list[Mark]] = {}
-    for mark in sheet.marks:
-        marks.setdefault(mark.owner, []).append(mark)
     for section in sheet.shape.sections:
         for item in section.items:
-            _fill_item(values, sheet, item, shown=item.id in shown, problem=told.get(item.id, ""))
-            if item.id in marks:
-                values[f"{item.id}:evidence"] = evidence_links(
-                    marks[item.id], read_only=item.read_only
-                )
+            _fill_item(values, sheet, item, shown=item.id in shown, told=told)
         asked = [item for item in section.items if item.id in shown]
         done = sum(bool(sheet.given(item).value) for item in asked)
         values[f"{section.id}:count"] = count_text(done, len(asked))
@@ -60,9 +53,9 @@ def _fill_item(
     *,
     turn: int | None = None,
     shown: bool,
-    problem: str = "",
+    told: Mapping[str, str],
 ) -> None:
-    given = sheet.given(item, turn)
+    given, name = sheet.given(item, turn), item.id_at(turn)
     values[f"{item.id}:revision"] = str(given.revision)
     if given.value:
         values[f"{item.id}:value"] = given.value
@@ -73,9 +66,12 @@ def _fill_item(
         values[f"{item.id}:open"] = " open"
     if not shown:
         values[f"{item.id}:hidden"] = " hidden"
-    if problem:
+    if name in told:
         values[f"{item.id}:lacking"] = " lacking"
-        values[f"{item.id}:problem"] = format_html("<p>{}</p>", problem)
+        values[f"{item.id}:problem"] = format_html("<p>{}</p>", told[name])
+    if name in sheet.marks_of:
+        marks = sheet.marks_of[name]
+        values[f"{item.id}:evidence"] = evidence_links(marks, read_only=item.read_only)
 
 
 def evidence_links(marks: Iterable[Mark], *, read_only: bool = False) -> SafeString:
@@ -106,8 +102,11 @@ def _turn_skeleton(role: str, language: str) -> Skeleton:
         )
 
 
-def transcript_markup(turns: Iterable[Turn], sheet: Sheet) -> SafeString:
-    """The utterances in order with what is marked in them."""
+def transcript_markup(
+    turns: Iterable[Turn], sheet: Sheet, problems: Iterable[Missing] = ()
+) -> SafeString:
+    """The utterances in order with what is marked in them and what is asked about them."""
+    told = {one.id: one.sentence for one in problems}
     marks: dict[int, list[Mark]] = {}
     for mark in sheet.marks:
         marks.setdefault(mark.turn, []).append(mark)
@@ -124,7 +123,7 @@ def transcript_markup(turns: Iterable[Turn], sheet: Sheet) -> SafeString:
             whole = any(mark.start is None for mark in here)
             values["whole"] = " marked" if whole else ""
         if sheet.shape.turn_items:
-            values["items"] = _turn_items(sheet, number)
+            values["items"] = _turn_items(sheet, number, told)
         found.append(skeletons[role].fill(values))
     return joined(found)
 
@@ -176,9 +175,9 @@ def _span(mark: Mark) -> SafeString:
     return format_html(' data-start="{}" data-end="{}"', mark.start, mark.end)
 
 
-def _turn_items(sheet: Sheet, turn: int) -> SafeString:
+def _turn_items(sheet: Sheet, turn: int, told: Mapping[str, str]) -> SafeString:
     shown = sheet.shown(turn)
     values: dict[str, str] = {"turn": str(turn)}
     for item in sheet.shape.turn_items:
-        _fill_item(values, sheet, item, turn=turn, shown=item.id in shown)
+        _fill_item(values, sheet, item, turn=turn, shown=item.id in shown, told=told)
     return turn_items_skeleton(sheet.shape).fill(values)

@@ -1,8 +1,6 @@
 """The rating page: a dialogue beside the form, every answer saved when it is given."""
 
-import json
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import messages
@@ -10,6 +8,7 @@ from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -19,9 +18,7 @@ from review.actions.rating import definition_of, instruments_of
 from review.forms import (
     FlagFields,
     checked,
-    one_answer,
     refused_answers,
-    stored_view,
     whole_form,
 )
 from review.models import Assignment
@@ -37,11 +34,16 @@ def rate(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     assignment = assignment_of(request.user, uid)
     if request.method == "GET":
         actions.open_assignment(assignment=assignment)
-        return render(request, "review/rate.html", rating_context(assignment))
+        return _page(request, assignment)
     try:
         return _post_whole(request, assignment)
     except Refused as refused:
         return _page_again(request, uid, refused)
+
+
+@gzip_page
+def _page(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponse:
+    return render(request, "review/rate.html", rating_context(assignment))
 
 
 def _post_whole(request: AuthenticatedRequest, assignment: Assignment) -> HttpResponseBase:
@@ -69,15 +71,17 @@ def _next(request: AuthenticatedRequest, done: Assignment) -> HttpResponseBase:
         return HttpResponseClientRedirect(feedback) if request.htmx else redirect(feedback)
     following = actions.next_assignment(by=request.user, after=done)
     if following is None:
-        messages.success(request, "That was the last one for now. Thank you.")
+        messages.success(request, _("That was the last one for now. Thank you."))
         url = reverse("review:queue")
         return HttpResponseClientRedirect(url) if request.htmx else redirect(url)
     url = reverse("review:rate", args=[following.uid])
     if not request.htmx:
         return redirect(url)
     actions.open_assignment(assignment=following)
+    if request.headers.get("X-Prefetched") == str(following.uid):
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"X-Next": str(following.uid)})
     assignment = assignment_of(request.user, following.uid)
-    response = _render(request, rating_context(assignment, arrived=True))
+    response = _render(request, rating_context(assignment))
     response["HX-Push-Url"] = url
     return response
 
@@ -104,110 +108,40 @@ def _check_found(refused: Refused) -> None:
 
 @require_POST
 @require(Verb.RATE)
-def answer(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
-    """Save one answer or comment; the reply carries only what changed on the page."""
-    asked = one_answer(request.POST)
-    try:
-        told = _told(request, uid, asked)
-        if told["status"] != HTTPStatus.OK:
-            return _refusal(request, told)
-    except Refused as refused:
-        return _refusal(request, vars(refused))
-    assignment = assignment_of(request.user, uid)
-    response = render(
-        request,
-        "review/rate.html#saved",
-        {
-            "form": stored_view(assignment, instruments_of(assignment)),
-            "instrument": told["instrument"],
-            "item": told["item"],
-        },
-    )
-    saved = {"id": f"{told['instrument']}-{told['item']}", "revision": told["revision"]}
-    response["HX-Trigger"] = json.dumps({"answer-saved": saved})
-    return response
-
-
-def _told(
-    request: AuthenticatedRequest, uid: UUID, asked: wire.AnyOperation | wire.Malformed
-) -> dict[str, Any]:
-    return actions.save(uid=uid, by=request.user, operations=[asked]).results[0]
-
-
-def _refusal(request: AuthenticatedRequest, told: dict[str, Any]) -> HttpResponseBase:
-    """Say what is wrong at the item itself; with a conflict, both versions."""
-    name = f"{request.POST.get('instrument', '')}-{request.POST.get('item', '')}"
-    stored, part = told.get("stored"), "value" if "value" in request.POST else "comment"
-    conflict = stored and {"stored": stored[part], "given": request.POST.get(part, "")}
-    context = {"refused": told, "conflict": conflict, "id": name}
-    response = render(request, "review/rate.html#refused", context, status=told["status"])
-    event = {"id": name, "code": told["code"]}
-    if conflict:
-        event |= {"revision": told["revision"], "stored": conflict["stored"]}
-    response["HX-Trigger"] = json.dumps({"answer-refused": event})
-    return response
-
-
-@require_POST
-@require(Verb.RATE)
-def comment(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
-    """Save the words about the dialogue as a whole."""
-    text = request.POST.get("comment", "")
-    try:
-        told = _told(request, uid, wire.read_one({"kind": "comment", "key": uuid4(), "text": text}))
-    except Refused as refused:
-        told = vars(refused)
-    if told["status"] != HTTPStatus.OK:
-        return HttpResponse(told["sentence"], status=told["status"], content_type="text/plain")
-    return HttpResponse(status=204) if request.htmx else redirect("review:rate", uid=uid)
-
-
-@require_POST
-@require(Verb.RATE)
 def flag(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
-    """Raise or change a safety flag."""
+    """Raise or change a safety flag, with scripts off."""
     assignment = assignment_of(request.user, uid)
     fields = FlagFields(request.POST)
     try:
         checked(fields)
-        flag_form = stored_view(assignment, instruments_of(assignment)).flag_form
+        definitions = [definition_of(row) for row in instruments_of(assignment)]
+        flag_form = next((one.safety for one in definitions if one.safety), None)
         if flag_form is None:
             raise Refused("no_flags", _("This study takes no safety flags."))
         _save_one(request, uid, fields.operation(flag_form))
     except Refused as refused:
-        if not request.htmx:
-            return _page_again(request, uid, refused)
-        _check_found(refused)
-        context = rating_context(assignment_of(request.user, uid), flag_refused=refused)
-        return render(request, "review/rate.html#flags", context, status=refused.status)
-    return _after_flag(request, uid)
+        return _page_again(request, uid, refused)
+    return redirect(reverse("review:rate", args=[uid]) + "#flags")
 
 
 @require_POST
 @require(Verb.RATE)
 def withdraw_flag(request: AuthenticatedRequest, uid: UUID, flag_uid: UUID) -> HttpResponseBase:
-    """Take a flag back."""
+    """Take a flag back, with scripts off."""
     try:
         _save_one(request, uid, wire.Unflag(key=uuid4(), uid=flag_uid))
     except Refused as refused:
         return _page_again(request, uid, refused)
-    return _after_flag(request, uid)
+    return redirect(reverse("review:rate", args=[uid]) + "#flags")
 
 
 def _save_one(
     request: AuthenticatedRequest, uid: UUID, asked: wire.AnyOperation | wire.Malformed
 ) -> None:
     """Carry out one operation, or say why not."""
-    told = _told(request, uid, asked)
+    told = actions.save(uid=uid, by=request.user, operations=[asked]).results[0]
     if told["status"] != HTTPStatus.OK:
         raise Refused(told["code"], told["sentence"], status=told["status"])
-
-
-def _after_flag(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
-    if not request.htmx:
-        return redirect(reverse("review:rate", args=[uid]) + "#flags")
-    context = rating_context(assignment_of(request.user, uid), swapped=True)
-    return render(request, "review/rate.html#flags", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -228,7 +162,7 @@ def leave(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     except Refused as refused:
         context |= {"refused": refused, "reason": reason, "note": note}
         return render(request, "review/leave.html", context, status=refused.status)
-    messages.success(request, f"Dialogue {context['code']} was handed back.")
+    messages.success(request, _("Dialogue %(code)s was handed back.") % {"code": assignment.code})
     return redirect("review:queue")
 
 

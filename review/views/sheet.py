@@ -7,7 +7,7 @@ from functools import cached_property
 
 from django.utils.translation import get_language, gettext
 
-from review.actions.rating import definition_of, instruments_of
+from review.actions.definitions import definition_of, instruments_of
 from review.models import Assignment, AssignmentState, Instrument
 from review.views.form_shape import FormShape, ItemShape, interned
 
@@ -95,6 +95,14 @@ class Sheet:
         return frozenset(found)
 
     @cached_property
+    def marks_of(self) -> Mapping[str, list[Mark]]:
+        """The marks of each item and flag, by its element's id."""
+        found: dict[str, list[Mark]] = {}
+        for mark in self.marks:
+            found.setdefault(mark.owner, []).append(mark)
+        return found
+
+    @cached_property
     def _values(self) -> dict[int | None, dict[str, str]]:
         found: dict[int | None, dict[str, str]] = {}
         for (name, turn), given in self.answers.items():
@@ -143,15 +151,18 @@ def _answers(assignment: Assignment, keys: Mapping[int, str]) -> dict[Place, Giv
 
 
 def _evidence(assignment: Assignment, shape: FormShape, keys: Mapping[int, str]) -> Iterable[Mark]:
-    tags = {item.id: item.tag for item in shape.items}
+    items = {item.id: item for item in shape.items}
     rows = assignment.evidence.filter(withdrawn_at=None).values_list(
-        "uid", "instrument_id", "item", "turn_number", "start", "end"
+        "uid", "instrument_id", "item", "flag__uid", "turn_number", "start", "end"
     )
-    for uid, form, item, turn, start, end in rows:
-        owner = f"{keys.get(form, '')}-{item}"
-        if owner in tags:
-            label = gettext("%(item)s evidence") % {"item": tags[owner]}
-            yield Mark(str(uid), owner, label, turn, start, end)
+    for uid, form, item, flag, turn, start, end in rows:
+        if flag is not None:
+            label = gettext("flag: further words")
+            yield Mark(str(uid), f"flag-{flag}", label, turn, start, end, flag=True)
+            continue
+        owner = items[f"{keys[form]}-{item}"]
+        label = gettext("%(item)s evidence") % {"item": owner.tag}
+        yield Mark(str(uid), owner.id_at(turn), label, turn, start, end)
 
 
 def _flags(assignment: Assignment, shape: FormShape) -> Iterable[FlagView]:

@@ -134,10 +134,10 @@ def test_answers_given_offline_are_kept_and_sent_once(
         else:
             route.continue_()
 
-    page.route("**/answer/", fail)
+    page.route("**/save/", fail)
     page.keyboard.press("1")
     page.keyboard.press("2")
-    expect(page.locator("#save-state")).to_contain_text("kept on this page")
+    expect(page.locator("#save-state")).to_contain_text("kept on this device")
     assert values(work[0]) == {}
     broken["on"] = False
     expect(page.locator("#save-state")).to_contain_text("Saved", timeout=15000)
@@ -163,33 +163,47 @@ def test_conflict_between_two_windows_shows_both_and_lets_the_rater_choose(
     assert values(work[0]) == {KEYS[0]: "2"}
 
 
-def test_flag_by_keyboard_shows_at_its_turn(
+def test_a_flag_takes_one_key_to_open_and_three_to_finish(
     page: Page, live_server: Any, work: list[Assignment]
 ) -> None:
     open_page(page, live_server, work[0])
     page.keyboard.press(".")
     page.keyboard.press(".")
-    page.keyboard.press("f")
-    page.locator("#flag-category").select_option("medical_advice")
-    page.get_by_role("radio", name="Serious").check()
-    page.locator("#flag-note").fill("Tells the client to halve the dose.")
-    page.get_by_role("button", name="Save the flag").click()
-    expect(page.locator("#marks-2")).to_contain_text("Medication or medical advice")
+    for key in ("f", "g", "2", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#marks-2")).to_contain_text("flag: Medication or medical advice")
+    # The imminent path: the last answer finishes.
+    for key in (".", "f", "a", "3", "1"):
+        page.keyboard.press(key)
+    expect(page.locator("#flags .flag")).to_have_count(2)
+    expect(page.locator("#flag-panel")).not_to_have_attribute("open", "")
+    expect(page.locator("#flags .flag").nth(1)).to_contain_text("Sent to the coordinators.")
+    expect(page.locator(f"#{EXPERT}-{KEYS[0]} input").first).to_be_focused()
+    rows = Flag.objects.order_by("id").values_list("category", "severity", "turn_number", "details")
+    assert list(rows) == [
+        ("medical_advice", "serious", 2, {}),
+        ("risk_cue_missed", "severe", 3, {"imminent": "imminent"}),
+    ]
+    page.get_by_role("button", name="Take back Medication").click()
     expect(page.locator("#flags .flag")).to_have_count(1)
-    flag = Flag.objects.get()
-    assert (flag.category, flag.severity, flag.turn_number) == ("medical_advice", "serious", 2)
+    expect(page.locator("#save-state")).to_contain_text("Saved")
+    assert Flag.objects.filter(withdrawn_at=None).count() == 1
 
 
 def test_submit_goes_to_what_is_missing(
     page: Page, live_server: Any, work: list[Assignment]
 ) -> None:
     open_page(page, live_server, work[0])
-    page.keyboard.press("2")
+    for key in "222":
+        page.keyboard.press(key)
     page.locator("#submit").click()
-    expect(page.locator("#problems")).to_contain_text("18 answers are missing")
-    expect(page.locator("#problems")).to_be_focused()
-    page.locator("#problems a").first.click()
-    expect(page.locator(f"#{EXPERT}-{KEYS[1]}")).to_be_in_viewport()
+    expect(page.locator("#problems")).to_contain_text("16 answers are missing")
+    first = page.locator(f"#{EXPERT}-{KEYS[3]}")
+    expect(first).to_contain_text("needs an answer")
+    expect(first.locator("input").first).to_be_focused()
+    page.locator("#problems a").last.click()
+    expect(page.locator("#safety-safety_problem")).to_be_in_viewport()
+    expect(page.locator("#safety-safety_problem input").first).to_be_focused()
 
 
 def test_rating_with_scripts_off(

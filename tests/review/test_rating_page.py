@@ -1,10 +1,8 @@
 """The rating page over HTTP, both as a fragment and with scripts off."""
 
-import json
 from uuid import uuid4
 
 import pytest
-from django.apps import apps
 
 from review.models import Assignment, Flag, Rating
 from tests.factories import assignments_of, make_dialogue, make_study
@@ -19,106 +17,47 @@ def assignment(rater):
     return assignments_of(study, rater)[0]
 
 
-def save(client, assignment, item="t1_key_thoughts", **fields):
-    return client.post(
-        f"/review/{assignment.uid}/answer/",
-        {"instrument": EXPERT, "item": item, **fields},
-        headers=HTMX,
-    )
-
-
-def test_answer_is_saved_and_only_what_changed_comes_back(client_of, rater, assignment):
-    response = save(client_of(rater), assignment, value="2", base="0", key=str(uuid4()))
-    assert response.status_code == 200
-    body = response.content.decode()
-    assert "1 of 9" in body
-    assert "18 items are open" in body
-    assert len(response.content) < 1000
-    assert json.loads(response["HX-Trigger"]) == {
-        "answer-saved": {"id": f"{EXPERT}-t1_key_thoughts", "revision": 1}
-    }
-    assert list(Rating.objects.values_list("item", "value")) == [("t1_key_thoughts", "2")]
-    assignment.refresh_from_db()
-    assert assignment.state == "started"
-
-
 def test_answer_survives_reload(client_of, rater, assignment):
     client = client_of(rater)
-    save(client, assignment, value="2")
+    client.post(f"/review/{assignment.uid}/", {f"{EXPERT}:t1_key_thoughts": "2"})
     page = client.get(f"/review/{assignment.uid}/").content.decode()
     start = page.index(f'id="{EXPERT}-t1_key_thoughts"')
     part = page[start : page.index("</fieldset>", start)]
     assert 'value="2" class="value" checked' in part
     assert part.count(" checked>") == 1
-
-
-def test_replayed_answer_makes_one_rating_and_one_event(client_of, rater, assignment):
-    client, key = client_of(rater), str(uuid4())
-    first = save(client, assignment, value="1", base="0", key=key)
-    second = save(client, assignment, value="1", base="0", key=key)
-    assert (first.status_code, second.status_code) == (200, 200)
-    rating = Rating.objects.get()
-    assert rating.revision == 1
-    assert apps.get_model("review", "RatingEvent").objects.filter(pgh_obj=rating).count() == 1
-
-
-def test_stale_answer_is_refused_with_both_versions(client_of, rater, assignment):
-    client = client_of(rater)
-    save(client, assignment, value="1", base="0", key=str(uuid4()))
-    response = save(client, assignment, value="2", base="0", key=str(uuid4()))
-    assert response.status_code == 409
-    assert "Stored: 1. Yours: 2." in response.content.decode()
-    assert Rating.objects.get().value == "1"
-
-
-@pytest.mark.parametrize(
-    ("fields", "status", "code"),
-    [
-        ({"value": "3"}, 422, "off_scale"),
-        ({"value": "99"}, 422, "off_scale"),
-        ({"value": "yes"}, 422, "off_scale"),
-        ({"value": "1", "item": "t99"}, 422, "unknown_item"),
-        ({"value": "1", "instrument": "other"}, 422, "unknown_item"),
-        ({"value": "1", "turn": "1"}, 422, "bad_place"),
-        ({"value": "1", "turn": "one"}, 400, "malformed"),
-        ({"comment": "x" * 10_001}, 422, "too_long"),
-    ],
-)
-def test_what_the_instrument_does_not_allow_is_refused(
-    client_of, rater, assignment, fields, status, code
-):
-    fields = {"item": "t1_key_thoughts"} | fields
-    response = client_of(rater).post(
-        f"/review/{assignment.uid}/answer/", {"instrument": EXPERT, **fields}, headers=HTMX
-    )
-    assert response.status_code == status
-    if status == 422:
-        assert json.loads(response["HX-Trigger"])["answer-refused"]["code"] == code
-    assert Rating.objects.count() == 0
+    assert 'data-revision="1"' in part
 
 
 def test_another_raters_dialogue_is_not_found(client_of, other_rater, coordinator, assignment):
     assert client_of(other_rater).get(f"/review/{assignment.uid}/").status_code == 404
-    assert save(client_of(other_rater), assignment, value="1").status_code == 404
+    assert client_of(other_rater).post(f"/review/{assignment.uid}/").status_code == 404
     assert client_of(coordinator).get(f"/review/{assignment.uid}/").status_code == 403
     assert Rating.objects.count() == 0
+
+
+def test_a_stale_plain_form_is_told_both_versions_and_keeps_the_rest(client_of, rater, assignment):
+    client, name = client_of(rater), f"{EXPERT}:t1_key_thoughts"
+    client.post(f"/review/{assignment.uid}/", {name: "1", f"{name}:base": "0"})
+    other = f"{EXPERT}:t2_paraphrasing"
+    response = client.post(
+        f"/review/{assignment.uid}/", {name: "2", f"{name}:base": "0", other: "2"}
+    )
+    assert response.status_code == 409
+    assert "Stored: 1. Yours: 2." in response.content.decode()
+    assert dict(Rating.objects.values_list("item", "value")) == {
+        "t1_key_thoughts": "1",
+        "t2_paraphrasing": "2",
+    }
 
 
 def test_paused_study_takes_no_answer(client_of, rater, assignment):
     assignment.study.state = "paused"
     assignment.study.save()
-    response = save(client_of(rater), assignment, value="1")
+    response = client_of(rater).post(
+        f"/review/{assignment.uid}/", {f"{EXPERT}:t1_key_thoughts": "1"}
+    )
     assert response.status_code == 409
     assert Rating.objects.count() == 0
-
-
-def test_lost_login_is_told_to_the_saving_page(client, assignment):
-    response = client.post(
-        f"/review/{assignment.uid}/answer/",
-        {"instrument": EXPERT, "item": "t1_key_thoughts", "value": "1"},
-        headers=HTMX | {"X-SQPsych-Save": "1"},
-    )
-    assert response.status_code == 401
 
 
 def whole(value="1", **more):
@@ -168,6 +107,25 @@ def test_submit_as_fragment_brings_the_next_dialogue(client_of, rater, assignmen
     assert last["HX-Redirect"] == "/review/"
 
 
+def test_submit_takes_a_prefetched_dialogue_only_when_it_is_the_next(client_of, rater, assignment):
+    following = Assignment.objects.get(study=assignment.study, position=2)
+    client = client_of(rater)
+    ahead = client.get(f"/review/{assignment.uid}/next/", headers=HTMX)
+    assert f'data-uid="{following.uid}"' in ahead.content.decode()
+    following.refresh_from_db()
+    assert following.opened_at is None
+    held = HTMX | {"X-Prefetched": str(following.uid)}
+    response = client.post(f"/review/{assignment.uid}/", whole(action="submit"), headers=held)
+    assert (response.status_code, response["X-Next"]) == (204, str(following.uid))
+    following.refresh_from_db()
+    assert following.opened_at is not None
+    client.post(f"/review/{assignment.uid}/reopen/")
+    stale = HTMX | {"X-Prefetched": str(uuid4())}
+    response = client.post(f"/review/{assignment.uid}/", whole(action="submit"), headers=stale)
+    assert response.status_code == 200
+    assert f'data-uid="{following.uid}"' in response.content.decode()
+
+
 def test_a_yes_needs_a_flag_and_a_no_forbids_one(client_of, rater, assignment):
     client = client_of(rater)
     fields = whole(action="submit") | {"safety:safety_problem": "yes"}
@@ -184,45 +142,38 @@ def test_a_yes_needs_a_flag_and_a_no_forbids_one(client_of, rater, assignment):
     assert Flag.objects.get().turn_number == 1
 
 
-def test_flag_sent_twice_is_stored_once_and_can_be_taken_back(client_of, rater, assignment):
+def test_flag_of_a_plain_form_sent_twice_is_stored_once_and_can_be_taken_back(
+    client_of, rater, assignment
+):
     client, flag_uid = client_of(rater), uuid4()
     fields = {"uid": flag_uid, "category": "medical_advice", "severity": "serious", "turn": "2"}
     for _ in range(2):
-        response = client.post(f"/review/{assignment.uid}/flags/", fields, headers=HTMX)
-        assert response.status_code == 200
+        response = client.post(f"/review/{assignment.uid}/flags/", fields)
+        assert response["Location"] == f"/review/{assignment.uid}/#flags"
     assert Flag.objects.count() == 1
-    assert "1 flag" in response.content.decode()
-    client.post(f"/review/{assignment.uid}/flags/{flag_uid}/withdraw/", headers=HTMX)
+    page = client.get(f"/review/{assignment.uid}/").content.decode()
+    assert page.count(f'id="flag-{flag_uid}"') == 1
+    client.post(f"/review/{assignment.uid}/flags/{flag_uid}/withdraw/")
     assert Flag.objects.get().withdrawn_at is not None
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"category": "nonsense"},
-        {"severity": "enormous"},
-        {"turn": "3"},
-        {"turn": "1", "start": "0", "end": "99"},
-        {"turn": "1", "start": "3"},
-        {"start": "1", "end": "2"},
-        {"uid": "no-uuid"},
-    ],
-)
-def test_flag_outside_the_form_or_the_dialogue_is_refused(client_of, rater, assignment, wrong):
-    fields = {"uid": uuid4(), "category": "medical_advice", "severity": "serious"} | wrong
-    response = client_of(rater).post(f"/review/{assignment.uid}/flags/", fields, headers=HTMX)
-    assert response.status_code in {400, 422}
+def test_flag_that_is_refused_is_told_on_the_page(client_of, rater, assignment):
+    fields = {"uid": uuid4(), "category": "risk_cue_missed", "severity": "serious"}
+    response = client_of(rater).post(f"/review/{assignment.uid}/flags/", fields)
+    assert response.status_code == 422
+    assert "Was the danger imminent?" in response.content.decode()
     assert Flag.objects.count() == 0
 
 
 def test_hand_back_keeps_the_answers_and_reopen_brings_it_back(client_of, rater, assignment):
     client = client_of(rater)
-    save(client, assignment, value="2")
+    client.post(f"/review/{assignment.uid}/", {f"{EXPERT}:t1_key_thoughts": "2"})
     assert client.post(f"/review/{assignment.uid}/leave/", {"reason": "x"}).status_code == 422
     client.post(f"/review/{assignment.uid}/leave/", {"reason": "distressing"})
     assignment.refresh_from_db()
     assert (assignment.state, assignment.return_reason) == ("returned", "distressing")
-    assert save(client, assignment, value="1").status_code == 409
+    late = client.post(f"/review/{assignment.uid}/", {f"{EXPERT}:t1_key_thoughts": "1"})
+    assert late.status_code == 409
     client.post(f"/review/{assignment.uid}/reopen/")
     assignment.refresh_from_db()
     assert (assignment.state, assignment.return_reason) == ("started", "")
@@ -258,5 +209,5 @@ def test_rating_page_makes_the_same_queries_for_one_and_three_turns(
     [assignment] = assignments_of(study, rater)
     client = client_of(rater)
     client.get(f"/review/{assignment.uid}/")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         client.get(f"/review/{assignment.uid}/")

@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from generation.models import Questionnaire
 from generation.profiles import sample_profiles, write_profiles
 from generation.questionnaires import builtin_definitions
-from tests.site.scene import EXPERT, ITEM, NOWHERE, ROLES, Scene
+from tests.site.scene import EXPERT, NOWHERE, ROLES, Scene
 
 RATERS = "200 403 403 403"
 STAFF = "403 200 200 200"
@@ -224,6 +224,9 @@ TABLE: dict[str, Address] = {
         missing=(NOWHERE,),
         rests="the time a rater first saw a dialogue is part of the record",
     ),
+    "review:reading": Address(
+        "405", "302 403 403 403", data=lambda _: {"size": "large", "next": "/review/"}
+    ),
     "review:save": Address(
         "405",
         "400 403 403 403",
@@ -233,16 +236,6 @@ TABLE: dict[str, Address] = {
     "review:state": Address(RATERS, "405", mine, missing=(NOWHERE,)),
     "review:next": Address(RATERS, "405", mine, missing=(NOWHERE,)),
     "review:opened": Address("405", "204 403 403 403", mine, missing=(NOWHERE,)),
-    "review:answer": Address(
-        "405",
-        RATERS,
-        mine,
-        lambda _: {"instrument": EXPERT, "item": ITEM, "value": "2"},
-        missing=(NOWHERE,),
-    ),
-    "review:comment": Address(
-        "405", "302 403 403 403", mine, lambda _: {"comment": "some words"}, missing=(NOWHERE,)
-    ),
     "review:flag": Address("405", "302 403 403 403", mine, _flag, missing=(NOWHERE,)),
     "review:withdraw_flag": Address(
         "405",

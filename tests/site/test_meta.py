@@ -151,10 +151,7 @@ def test_answer_keeps_its_author_and_every_earlier_value(client_of, rater) -> No
     [assignment] = assignments_of(make_study([rater]), rater)
     client = client_of(rater)
     for value in ("0", "2"):
-        client.post(
-            f"/review/{assignment.uid}/answer/",
-            {"instrument": "sqpsych-expert", "item": "t1_key_thoughts", "value": value},
-        )
+        client.post(f"/review/{assignment.uid}/", {"sqpsych-expert:t1_key_thoughts": value})
     events = apps.get_model("review", "RatingEvent").objects.order_by("pgh_id")
     assert [event.value for event in events] == ["0", "2"]
     assert {event.pgh_context.metadata["user"] for event in events} == {rater.pk}
