@@ -1,6 +1,6 @@
 """``make bench``: run the measurements and print a table.
 
-Options: names of sections (engine, model, rating, export, agreement); without any, all of them.
+Options: names of sections (agreement, engine, rating, page, export, model); without any, all of them.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = ("agreement", "engine", "rating", "export", "model")
+SECTIONS = ("agreement", "engine", "rating", "page", "export", "model")
 
 
 def main() -> int:

@@ -52,13 +52,20 @@ class AuditContext:
 
 
 class PrivatePages:
-    """Pages of a signed-in person are kept by no cache; fragments and pages never mix."""
+    """Pages of a signed-in person are kept by no cache; fragments and pages never mix.
+
+    Signing out also empties the browser's storage: a rating page keeps there what it could not
+    send yet, encrypted.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        signed_in = request.user.is_authenticated
         response = self.get_response(request)
+        if signed_in and not request.user.is_authenticated:
+            response.headers["Clear-Site-Data"] = '"storage"'
         if request.user.is_authenticated and "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
         if isinstance(response, HttpResponse):

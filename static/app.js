@@ -47,6 +47,16 @@
     }
   });
 
+  // What the rating page could not send yet waits in this browser; signing out leaves nothing there.
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("[data-sign-out]");
+    if (!form) return;
+    const kept = Object.keys(localStorage).filter((name) => name.startsWith("sqpsych-outbox:"));
+    const text = kept.length === 1 ? form.dataset.unsentOne : form.dataset.unsentMany.replace("{n}", kept.length);
+    if (kept.length && !confirm(text)) event.preventDefault();
+    else for (const name of kept) localStorage.removeItem(name);
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     const menu = document.querySelector("details.menu[open]");

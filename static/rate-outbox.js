@@ -33,7 +33,7 @@
   const binary = (bytes) => Array.from(bytes, (b) => String.fromCharCode(b)).join("");
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   async function keep(entry) {
-    if (!cipher) return;
+    if (!cipher || entry.op.kind === "time") return;
     const iv = crypto.getRandomValues(new Uint8Array(12));
     const { uid, target, op } = entry;
     const plain = new TextEncoder().encode(JSON.stringify({ uid, target, op }));
@@ -215,7 +215,8 @@
     document.body.setAttribute("hx-headers", JSON.stringify({ "X-CSRFToken": fresh }));
     for (const field of document.querySelectorAll("input[name=csrfmiddlewaretoken]")) field.value = fresh;
   }
-  const unsent = () => queue.filter((one) => !one.held).length;
+  // What the rater gave; the clock does not count.
+  const unsent = () => queue.filter((one) => !one.held && one.op.kind !== "time").length;
   function settled() {
     rate.state();
     if (emptied && !unsent()) {
@@ -227,7 +228,7 @@
   // Calls back once nothing is on its way: with false when something needs the rater first.
   function whenEmpty(then) {
     emptied = then;
-    now();
+    setTimeout(now); // a form cannot be sent from inside its own submit event
   }
   function now() {
     delay = wait.first;
