@@ -1,6 +1,6 @@
 """``make bench``: run the measurements and print a table.
 
-Options: names of sections (agreement, engine, rating, page, export, model); without any, all of them.
+Options: names of sections (agreement, engine, rating, page, export, model); without any, all.
 """
 
 import argparse

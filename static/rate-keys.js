@@ -167,7 +167,11 @@
 
   function escape(event) {
     if ($("#flag-panel")?.open && $("#flag-panel").contains(event.target)) rate.flags.close();
-    else if (writing(event.target)) choose(event.target.closest(".item") ?? rate.current);
+    else if (event.target.matches("textarea.value")) {
+      const item = event.target.closest(".item");
+      item.tabIndex = -1;
+      item.focus({ preventScroll: true });
+    } else if (writing(event.target)) choose(event.target.closest(".item") ?? rate.current);
   }
   document.addEventListener("keydown", (event) => {
     if (!$("#workspace") || event.isComposing || $("dialog[open]")) return;

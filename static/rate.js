@@ -154,9 +154,9 @@
 
   // -- what the server answers -------------------------------------------------------------------
   rate.done = (entry, result) => {
-    saved = true;
-    if (entry.uid !== rate.uid()) return;
     const { op } = entry;
+    if (entry.uid !== rate.uid() || op.kind === "time") return;
+    saved = true;
     if (op.kind === "comment") workspace().dataset.commentRevision = result.revision;
     if (op.kind === "flag") rate.flags.stored(op.uid);
     if (!result.item) return;
@@ -382,11 +382,14 @@
   }, true);
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.target.id !== "rating") return;
+    // All answers are stored already. The button stands outside the form, where htmx misses it.
+    for (const name of [...event.detail.formData.keys()]) event.detail.formData.delete(name);
+    event.detail.formData.set("action", "submit");
     if (next?.uid && next.after === rate.uid()) event.detail.headers["X-Prefetched"] = next.uid;
     bar("saving", texts.submitting);
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.target.id === "workspace") tellTime();
+    if (event.target.id === "workspace" && event.detail.xhr.status < 300) tellTime();
     const uid = event.detail.xhr.getResponseHeader("X-Next");
     if (event.detail.xhr.status !== 204 || !uid || uid !== next?.uid) return;
     event.detail.shouldSwap = true;

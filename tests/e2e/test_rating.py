@@ -250,4 +250,4 @@ def test_a_flag_takes_one_key_to_open_and_three_to_finish(
     assert (flag.note, flag.turn_number) == ("Said twice.", 3)
     # A click on the chip leads to the flag.
     page.locator("#marks-3 a").click()
-    expect(severe).to_be_focused()
+    expect(page.locator("#flags .flag")).to_be_focused()

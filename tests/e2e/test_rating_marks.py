@@ -95,7 +95,7 @@ def test_evidence_by_selection_and_by_turn(page: Page, live_server: Any, rater: 
     ]
     marked = page.locator("#turn-1 mark")
     assert marked.all_text_contents() == [texts[0][4:9], texts[0][9:22], texts[0][22:32]]
-    expect(page.locator("#turn-2")).to_have_class("turn client marked current")
+    expect(page.locator("#turn-2.marked.current")).to_be_visible()
     # A click on a mark leads to its item; where two overlap, the next click to the other.
     marked.nth(0).click()
     expect(item(page, KEYS[0])).to_have_class("item scale current")
@@ -108,7 +108,7 @@ def test_evidence_by_selection_and_by_turn(page: Page, live_server: Any, rater: 
     expect(page.locator("#turn-1")).to_have_class("turn therapist current")
     item(page, KEYS[1]).locator("input").first.focus()
     page.locator(f"#evidence-{EXPERT}-{KEYS[1]} a").nth(1).click()
-    expect(page.locator("#turn-2")).to_have_class("turn client marked current")
+    expect(page.locator("#turn-2.marked.current")).to_be_visible()
     # The same key at the same place takes it away; so does its button.
     press(page, "e")
     expect(page.locator("#marks-2 a")).to_have_count(0)
@@ -158,9 +158,9 @@ def test_200_hostile_texts_are_text_and_keep_their_offsets(
             [found] = page.evaluate(SELECT, [turn, start, end])
             assert found == {"turn": turn, "start": start, "end": end}
     expect_saved(page)
-    for _item, turn, start, end in spans(assignments[0]):
+    for _item, turn, first, last in spans(assignments[0]):
         marked = page.locator(f"#turn-{turn} mark").text_content()
-        assert marked == texts[turn - 1][start:end]
+        assert marked == texts[turn - 1][first:last]
     # A megabyte in one turn, and 500 turns.
     open_page(page, live_server, assignments[1])
     assert page.evaluate(SELECT, [2, 999, 1000]) == [{"turn": 2, "start": 999, "end": 1000}]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from review.models import Assignment, Flag, Rating
 from sqpsych_site.models import User
@@ -115,7 +115,12 @@ def test_a_lost_login_keeps_the_answers_and_signing_out_leaves_nothing(
     press(page, "1")
     expect(state).to_contain_text("kept on this device")
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", agree)
     page.goto(f"{live_server.url}/review/")
     page.locator("details.menu > summary").click()
     page.get_by_role("button", name="Sign out").click()
