@@ -142,6 +142,12 @@
   function problem(item, ...content) {
     $(".item-problem", item).replaceChildren(...content);
     item.classList.toggle("lacking", content.length > 0);
+    const told = !content.length && $(`#problems a[href="#${CSS.escape(item.id)}"]`);
+    if (!told) return;
+    told.parentElement.remove();
+    const left = $$("#problems li").length;
+    if (left) $("#problems h3").textContent = some("missing", left);
+    else $("#problems").remove();
   }
   function sentence(text) {
     const paragraph = document.createElement("p");
@@ -183,9 +189,11 @@
   rate.reply = (uid, told) => {
     if (uid !== rate.uid()) return;
     steps(told);
-    for (const [id, text] of Object.entries(told.subtotals ?? {})) {
-      const place = document.getElementById(`total-${id}`);
-      if (place) place.textContent = text;
+    for (const one of told.subtotals ?? []) {
+      const place = document.getElementById(`total-${one.instrument}-${one.key}`);
+      const round = (value) => Number(value.toPrecision(6));
+      const text = one.value === null ? "–" : fill(texts.of, { done: round(one.value), all: round(one.maximum) });
+      if (place) place.textContent = one.band ? `${text}, ${one.band}` : text;
     }
     ahead();
   };

@@ -1,20 +1,22 @@
 """What the rating page shows. Nothing here tells model, condition or another rater's judgment."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
 
 from review.actions import Missing
 from review.items import Item
 from review.models import Assignment
 from review.pace import progress_of
 from review.permissions import visible_in
+from review.standing import Spot, subtotals
 from review.views.form_shape import condition
 from review.views.markup import form_markup, transcript_markup
-from review.views.sheet import sheet_of
+from review.views.sheet import Sheet, sheet_of
 
 
 def rating_context(
@@ -25,11 +27,13 @@ def rating_context(
     sheet = sheet_of(assignment)
     turns = list(assignment.study_dialogue.dialogue.turns.values_list("number", "role", "text"))
     labels = {item.id: item for item in sheet.shape.items}
+    visible = visible_in(assignment.study)
     return {
         "assignment": assignment,
         "study": assignment.study,
         "code": assignment.code,
-        "visible": visible_in(assignment.study),
+        "visible": visible,
+        "subtotals": subtotal_views(sheet) if visible.totals else [],
         "transcript": transcript_markup(turns, sheet, lacking),
         "last_turn": len(turns),
         "shape": sheet.shape,
@@ -43,6 +47,34 @@ def rating_context(
         "outbox": outbox_key(assignment.rater_id),
         **more,
     }
+
+
+def subtotal_views(sheet: Sheet) -> list[dict[str, object]]:
+    """The totals so far; the page's script keeps them up to date."""
+    given = {
+        Spot(item.form, item.item.key): sheet.given(item).value
+        for item in sheet.shape.items
+        if not item.at_turn
+    }
+    return [
+        {
+            "id": f"{total['instrument']}-{total['key']}",
+            "label": total["label"],
+            "text": total_text(total),
+        }
+        for total in subtotals(sheet.shape.instruments, given)
+    ]
+
+
+def total_text(total: Mapping[str, Any]) -> str:
+    """'14 of 16', with the band that it reaches; a dash while answers are missing."""
+    if total["value"] is None:
+        return "–"
+    text = gettext("%(done)s of %(all)s") % {
+        "done": f"{total['value']:g}",
+        "all": f"{total['maximum']:g}",
+    }
+    return f"{text}, {total['band']}" if total["band"] else text
 
 
 def flag_questions(questions: Iterable[Item]) -> list[tuple[Item, str]]:

@@ -7,6 +7,7 @@ from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_POST
 
 from review import actions, standing, wire
@@ -131,13 +132,14 @@ def _place(row: Flag | Evidence) -> dict[str, int | None]:
 
 @require_GET
 @require(Verb.RATE)
+@gzip_page
 def next_up(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     """The workspace of the dialogue that follows this one, without marking it opened; 204: none."""
     here = assignment_of(request.user, uid)
     following = actions.next_assignment(by=request.user, after=here)
     if following is None:
         return HttpResponse(status=204)
-    context = rating_context(assignment_of(request.user, following.uid), arrived=True)
+    context = rating_context(assignment_of(request.user, following.uid))
     response = render(request, "review/rate.html#workspace", context)
     response["HX-Push-Url"] = reverse("review:rate", args=[following.uid])
     return response

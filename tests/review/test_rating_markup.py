@@ -24,7 +24,8 @@ class Reader(HTMLParser):
 
     def __init__(self, markup: str) -> None:
         super().__init__()
-        self.text, self.tags = "", []
+        self.text = ""
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.feed(markup)
         self.close()
 

@@ -78,7 +78,8 @@ def test_submit_points_at_what_is_missing(client_of, rater, assignment):
     assert response.status_code == 422
     page = response.content.decode()
     assert "One answer is missing" in page
-    assert f'<a href="#{EXPERT}-o5_realistic">18 Realism</a>: needs an answer' in page
+    assert f'<a href="#{EXPERT}-o5_realistic">18 Realism<span' in page
+    assert page.count("needs an answer") == 2
     assert Rating.objects.count() == 18
     assignment.refresh_from_db()
     assert assignment.state == "started"
@@ -196,7 +197,7 @@ def test_queue_makes_the_same_queries_for_one_and_three(
 ):
     make_study([rater], [make_dialogue() for _ in range(count)])
     client = client_of(rater)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page = client.get("/review/").content.decode()
     assert page.count("Open<span") == count
 

@@ -443,7 +443,7 @@ def test_submit_asks_for_every_turn_and_for_evidence_at_its_place(client_of, rat
         if page.status_code == 302:
             return []
         assert page.status_code == 422
-        return [(one.item, one.turn, one.sentence) for one in page.context["form"].problems]
+        return [(one.item, one.turn, one.sentence) for one, _item in page.context["problems"]]
 
     answers = [answer("half", "3"), answer("risk", "no"), answer("approach", "cbt")]
     answers += [answer("reasons", "none"), answer("warm", "1", turn=1), answer("warm", "1", turn=2)]

@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from generation.models import Questionnaire
 from generation.profiles import sample_profiles, write_profiles
 from generation.questionnaires import builtin_definitions
-from tests.site.scene import EXPERT, NOWHERE, ROLES, Scene
+from tests.site.scene import EXPERT, ITEM, NOWHERE, ROLES, Scene
 
 RATERS = "200 403 403 403"
 STAFF = "403 200 200 200"
