@@ -3,20 +3,21 @@
 The design is a set of blocks (a dialogue and its raters). Loads come first: each rater's share is
 worked out by levelling, and dialogues take the raters who still have most to do. Exchanges between
 blocks, which keep every load, then even out who rates with whom and who sees which arm
-(review.exchange). The result depends on the ids and the seed alone, not on the order of the input.
+(review.exchange). Orders come last (review.orders). The result depends on the ids and the seed
+alone, not on the order of the input.
 """
 
 from __future__ import annotations
 
 import hashlib
-import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from review.design import Block, Design, DesignReport, describe
 from review.exchange import improve
 from review.loads import fill
+from review.orders import Order, orders, uneven_orders
 
 __all__ = [
     "Allocation",
@@ -32,11 +33,16 @@ ExistingAssignment = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class DialogueUnit:
-    """A dialogue to rate; `profile` and `arm` are only compared, never shown."""
+    """A dialogue to rate; `profile` and `arm` are only compared, never shown.
+
+    `wanted` is the number of raters it should have where that was settled before; None lets
+    overlap and share decide.
+    """
 
     id: str
     profile: str
     arm: str
+    wanted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,11 @@ class Assigned:
 
 @dataclass(frozen=True)
 class Allocation:
-    """The new assignments (existing ones are not repeated) and what the whole design looks like."""
+    """The new assignments (existing ones are not repeated), how many raters each dialogue should
+    have, and what the whole design looks like."""
 
     assignments: tuple[Assigned, ...]
+    wanted: Mapping[str, int]
     report: DesignReport
 
 
@@ -72,15 +80,19 @@ def allocate(
     seed: int,
     share: float = 1.0,
     avoid_same_profile: bool = True,
+    order: Order = "own",
     existing: Sequence[ExistingAssignment] = (),
+    barred: Collection[tuple[str, str]] = (),
 ) -> Allocation:
     """Give dialogues to raters.
 
     `share` (0 to 1) of the dialogues get `overlap` different raters, the others one. `existing`
     (dialogue, rater, position) is never changed; new work is placed after it. Raters who appear
-    only there get nothing new, but what they did counts. Loads are equal within one, pairs of
+    only there get nothing new, but what they did counts. `barred` (dialogue, rater) are never put
+    together: somebody handed it back. Loads are equal within one, pairs of
     raters share equally many dialogues within one, arms are spread evenly over raters and
-    positions; where that cannot be had, `report.unmet` says so, one sentence each.
+    positions (at any point of an order each arm is within one of its part); with `order` "same"
+    all raters keep one order. Where a wish cannot be had, `report.unmet` says so in a sentence.
 
     Raises ValueError for an overlap below 1, a share outside 0 to 1, or a repeated id.
     """
@@ -90,7 +102,14 @@ def allocate(
     slots = sorted(raters, key=lambda rater: place(rater.id))
     quotas = [rater.quota for rater in slots]
     done = Counter(rater for _, rater, _ in existing)
-    design = _start(units, [rater.id for rater in slots], existing, overlap=overlap, share=share)
+    design = _start(
+        units,
+        [rater.id for rater in slots],
+        existing,
+        frozenset(barred),
+        overlap=overlap,
+        share=share,
+    )
     fill(
         design,
         quotas,
@@ -98,9 +117,23 @@ def allocate(
         avoid_same_profile=avoid_same_profile,
     )
     improve(design, avoid_same_profile=avoid_same_profile, seed=f"{seed} exchange")
+    found = orders(design, seed, order)
+    last: Counter[str] = Counter()
+    for _, rater, position in existing:
+        last[rater] = max(last[rater], position)
     return Allocation(
-        assignments=tuple(_in_order(design, existing, seed)),
-        report=describe(design, quotas=quotas, avoid=avoid_same_profile),
+        assignments=tuple(
+            Assigned(dialogue, rater, position)
+            for rater, dialogues_of in found.items()
+            for position, dialogue in enumerate(dialogues_of, start=last[rater] + 1)
+        ),
+        wanted={block.dialogue: block.wanted for block in design.blocks},
+        report=describe(
+            design,
+            quotas=quotas,
+            avoid=avoid_same_profile,
+            uneven_orders=uneven_orders(found, {unit.id: unit.arm for unit in units}),
+        ),
     )
 
 
@@ -133,6 +166,7 @@ def _start(
     units: Sequence[DialogueUnit],
     raters: Sequence[str],
     existing: Sequence[ExistingAssignment],
+    barred: Collection[tuple[str, str]],
     *,
     overlap: int,
     share: float,
@@ -145,6 +179,10 @@ def _start(
     fixed: dict[str, list[str]] = defaultdict(list)
     for dialogue, rater, _ in existing:
         fixed[dialogue].append(rater)
+    never: dict[str, set[int]] = defaultdict(set)
+    for dialogue, rater in barred:
+        if rater in index:
+            never[dialogue].add(index[rater])
     wanted = _wanted(units, fixed, overlap=overlap, share=share)
     blocks = []
     for unit in units:
@@ -158,6 +196,7 @@ def _start(
                 members=here,
                 frozen=len(here),
                 away=len(fixed[unit.id]) - len(here),
+                barred=frozenset(never[unit.id]),
             )
         )
     first: dict[str, int] = {}
@@ -177,9 +216,10 @@ def _wanted(
     """How many raters each dialogue should have: overlap for the share of each arm, else one."""
     arms: dict[str, list[str]] = defaultdict(list)
     for unit in units:
-        arms[unit.arm].append(unit.id)
+        if unit.wanted is None:
+            arms[unit.arm].append(unit.id)
     chosen = _rounded({arm: share * len(ids) for arm, ids in sorted(arms.items())})
-    wanted = dict.fromkeys((unit.id for unit in units), 1)
+    wanted = {unit.id: 1 if unit.wanted is None else unit.wanted for unit in units}
     for arm, ids in arms.items():
         # A dialogue that already has several raters was chosen before and stays chosen.
         ids.sort(key=lambda key: len(fixed.get(key, ())) < 2)
@@ -194,32 +234,3 @@ def _rounded(parts: Mapping[str, float]) -> dict[str, int]:
     for key in sorted(parts, key=lambda key: whole[key] - parts[key])[:left]:
         whole[key] += 1
     return whole
-
-
-def _in_order(design: Design, existing: Sequence[ExistingAssignment], seed: int) -> list[Assigned]:
-    """New assignments in each rater's order: shuffled, every arm spread over the whole order."""
-    last: dict[str, int] = defaultdict(int)
-    for _, rater, position in existing:
-        last[rater] = max(last[rater], position)
-    todo: list[dict[str, list[str]]] = [defaultdict(list) for _ in design.raters]
-    for block in sorted(design.blocks, key=lambda block: block.dialogue):
-        for number in block.new:
-            todo[number][block.arm].append(block.dialogue)
-    assignments = []
-    for name, arms in zip(design.raters, todo, strict=True):
-        order = _spread(arms, random.Random(f"{seed} order {name}"))
-        assignments += [
-            Assigned(dialogue, name, position)
-            for position, dialogue in enumerate(order, start=last[name] + 1)
-        ]
-    return assignments
-
-
-def _spread(arms: Mapping[str, list[str]], rng: random.Random) -> list[str]:
-    """A random order in which each arm has one dialogue in each of as many equal stretches."""
-    placed: list[tuple[float, str]] = []
-    for arm in sorted(arms):
-        ids = list(arms[arm])
-        rng.shuffle(ids)
-        placed += [((number + rng.random()) / len(ids), key) for number, key in enumerate(ids)]
-    return [key for _, key in sorted(placed)]

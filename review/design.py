@@ -14,7 +14,7 @@ class Block:
     """A dialogue with its raters as places in `Design.raters`; the first `frozen` never change.
 
     `away` counts raters who rated it but take no new work; `wanted` is the number of raters it
-    should have, `need` how many of them can still be given.
+    should have, `need` how many of them can still be given; `barred` must never have it.
     """
 
     dialogue: str
@@ -25,6 +25,11 @@ class Block:
     frozen: int = 0
     away: int = 0
     need: int = 0
+    barred: frozenset[int] = frozenset()
+
+    def takes(self, rater: int) -> bool:
+        """Whether this rater may be added."""
+        return rater not in self.members and rater not in self.barred
 
     @property
     def size(self) -> int:
@@ -128,7 +133,9 @@ class DesignReport:
     unmet: tuple[str, ...]
 
 
-def describe(design: Design, *, quotas: Iterable[int | None], avoid: bool) -> DesignReport:
+def describe(
+    design: Design, *, quotas: Iterable[int | None], avoid: bool, uneven_orders: int = 0
+) -> DesignReport:
     """The report on a finished design."""
     names = design.raters
     sizes = sorted(block.size for block in design.blocks)
@@ -140,11 +147,13 @@ def describe(design: Design, *, quotas: Iterable[int | None], avoid: bool) -> De
             for arm, counts in sorted(design.arms.items())
         },
         raters_per_dialogue={size: sizes.count(size) for size in sorted(set(sizes))},
-        unmet=tuple(_unmet(design, any(quota is not None for quota in quotas), avoid)),
+        unmet=tuple(
+            _unmet(design, any(quota is not None for quota in quotas), avoid, uneven_orders)
+        ),
     )
 
 
-def _unmet(design: Design, quotas: bool, avoid: bool) -> Iterator[str]:
+def _unmet(design: Design, quotas: bool, avoid: bool, uneven_orders: int) -> Iterator[str]:
     frozen = any(block.frozen or block.away for block in design.blocks)
     causes = [
         cause
@@ -167,6 +176,9 @@ def _unmet(design: Design, quotas: bool, avoid: bool) -> Iterator[str]:
         yield f"Two raters share from {low} to {high} dialogues, {reason}."
     if uneven := design.uneven_arms():
         yield f"{_times(uneven)} a rater's part of an arm is off the even spread, {reason}."
+    if uneven_orders:
+        same = "because all raters keep the same order"
+        yield f"{_times(uneven_orders)} a rater meets an arm early or late, {same}."
 
 
 def _short_blocks(design: Design, quotas: bool) -> Iterator[str]:
@@ -178,6 +190,9 @@ def _short_blocks(design: Design, quotas: bool) -> Iterator[str]:
     if wanted > len(design.raters) and not quotas:
         there = f"there are only {len(design.raters)}"
         yield f"{count} should have {wanted} raters but {there}; add raters or lower the overlap."
+    elif any(block.barred for block in short):
+        away = "because those who could still rate them handed them back"
+        yield f"{count} have fewer raters than wanted, {away}."
     else:
         yield f"{count} have fewer raters than wanted, because the raters' quotas are used up."
 

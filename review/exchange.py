@@ -124,7 +124,7 @@ class _Search:
             slots = self.siblings[one.profile]
         two, place_two = slots[int(chance() * len(slots))]
         a, b = one.members[place_one], two.members[place_two]
-        if a == b or a in two.members or b in one.members:
+        if a == b or not two.takes(a) or not one.takes(b):
             return
         rise = self.rise(one, a, two, b)
         if rise <= 0 or chance() < math.exp(-rise / max(warmth, 1e-9)):

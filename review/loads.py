@@ -60,7 +60,7 @@ def _best(design: Design, block: Block, left: Sequence[int], avoid: bool) -> int
     best, best_rank = None, None
     arm = design.arms[block.arm]
     for rater, open_work in enumerate(left):
-        if open_work <= 0 or rater in block.members:
+        if open_work <= 0 or not block.takes(rater):
             continue
         pairs = design.pairs[rater]
         shared = sum(pairs[other] for other in block.members)
@@ -75,10 +75,10 @@ def _make_way(design: Design, block: Block, left: list[int]) -> bool:
     """When only raters who already have this block are free: swap through another block."""
     for rater in [rater for rater, open_work in enumerate(left) if open_work > 0]:
         for other in design.blocks:
-            if rater in other.members:
+            if not other.takes(rater):
                 continue
             for moved in other.new:
-                if moved not in block.members:
+                if block.takes(moved):
                     design.replace(other, moved, rater)
                     design.add(block, moved)
                     left[rater] -= 1
@@ -122,5 +122,5 @@ def _room_after(blocks: Sequence[Block], room: Sequence[int]) -> list[int] | Non
 
 
 def _roomiest(block: Block, left: Sequence[int]) -> list[int]:
-    free = [rater for rater, room in enumerate(left) if room > 0 and rater not in block.members]
+    free = [rater for rater, room in enumerate(left) if room > 0 and block.takes(rater)]
     return sorted(free, key=lambda rater: -left[rater])

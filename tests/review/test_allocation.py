@@ -1,5 +1,6 @@
 """Allocation: exact overlap, equal loads, balanced pairs and arms, kept work, honest wishes."""
 
+import random
 from collections import Counter, defaultdict
 from itertools import combinations, combinations_with_replacement
 
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from review.allocation import Allocation, DialogueUnit, RaterSlot, allocate
 from review.loads import shared_out
+from review.orders import repeats_possible, with_repeats
+from review.orders import spread as spread_out
 
 
 def units(count: int, *, arms: int = 1, per_profile: int = 1) -> list[DialogueUnit]:
@@ -90,9 +93,25 @@ def test_random_designs_keep_the_balance_or_say_why_not(
         for rater, here in row.items()
     )
     assert bool(off) == ("off the even spread" in unmet)
+    assert "early or late" not in unmet
+    arm_of = {unit.id: unit.arm for unit in dialogues}
     for name in report.loads:
+        mine = sorted(
+            (o.position, arm_of[o.dialogue]) for o in allocation.assignments if o.rater == name
+        )
+        assert keeps_pace([arm for _, arm in mine])
         places = [one.position for one in allocation.assignments if one.rater == name]
         assert sorted(places) == list(range(1, len(places) + 1))
+
+
+def keeps_pace(arms: list[str]) -> bool:
+    """Whether each arm has had its part, within one, after any number of dialogues."""
+    parts = Counter(arms)
+    return all(
+        abs(arms[:step].count(arm) - step * parts[arm] / len(arms)) <= 1
+        for step in range(1, len(arms) + 1)
+        for arm in parts
+    )
 
 
 def possible(raters: int, overlap: int, dialogues: int) -> bool:
@@ -175,11 +194,11 @@ def test_design_for_a_seed_stays_as_it_is() -> None:
     assert sorted(kept(allocation)) == [
         ("d0", "r0", 2),
         ("d0", "r2", 2),
-        ("d1", "r1", 1),
+        ("d1", "r1", 3),
         ("d1", "r2", 3),
         ("d2", "r0", 1),
         ("d2", "r1", 2),
-        ("d3", "r1", 3),
+        ("d3", "r1", 1),
         ("d3", "r2", 1),
     ]
 
@@ -211,6 +230,55 @@ def test_raters_see_dialogues_in_different_orders() -> None:
     }
     assert sorted(orders["r0"]) == sorted(orders["r1"])
     assert orders["r0"] != orders["r1"]
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    rng=st.randoms(use_true_random=False),
+)
+@settings(max_examples=150, deadline=None)
+def test_every_arm_keeps_pace_in_any_order(sizes: list[int], rng: random.Random) -> None:
+    arms = {f"arm{n}": [f"{n}.{i}" for i in range(size)] for n, size in enumerate(sizes)}
+    order = spread_out(arms, rng)
+    assert sorted(order) == sorted(key for part in arms.values() for key in part)
+    assert keeps_pace([f"arm{key.split('.')[0]}" for key in order])
+
+
+def test_arms_come_in_no_fixed_order() -> None:
+    starts = {
+        tuple(
+            key[0] for key in spread_out({"a": ["a1"], "b": ["b1"], "c": ["c1"]}, random.Random(n))
+        )
+        for n in range(60)
+    }
+    assert len(starts) == 6
+
+
+def test_one_order_for_all_raters() -> None:
+    dialogues = units(30, arms=3)
+    allocation = allocate(dialogues, slots(3), overlap=2, seed=1, order="same")
+    place: dict[str, dict[str, int]] = defaultdict(dict)
+    for one in allocation.assignments:
+        place[one.rater][one.dialogue] = one.position
+    for a, b in combinations(place, 2):
+        both = sorted(place[a].keys() & place[b].keys(), key=place[a].__getitem__)
+        assert both == sorted(both, key=place[b].__getitem__)
+    assert [note for note in allocation.report.unmet if "same order" in note] == [
+        "2 times a rater meets an arm early or late, because all raters keep the same order."
+    ]
+
+
+@given(count=st.integers(0, 40), wanted=st.integers(0, 10), seed=st.integers(0, 999))
+@settings(max_examples=80, deadline=None)
+def test_hidden_repeats_lie_far_apart(count: int, wanted: int, seed: int) -> None:
+    order = [f"d{n}" for n in range(count)]
+    found = with_repeats(order, wanted, random.Random(seed))
+    again = [key for key, repeat in found if repeat]
+    assert [key for key, repeat in found if not repeat] == order
+    assert len(again) == len(set(again)) == min(wanted, count // 3)
+    for key in again:
+        assert found.index((key, True)) - found.index((key, False)) >= count / 3
+    assert repeats_possible([count], wanted) == (len(again) == wanted or count == 0)
 
 
 # ------------------------------------------------------------- quotas, share
@@ -336,6 +404,37 @@ def test_work_of_a_rater_who_left_counts_and_the_rest_is_made_up_for() -> None:
     assert {len(names) for names in everyone.values()} == {2}
     assert spread(list(second.report.loads.values())) <= 1
     assert "r3" not in {one.rater for one in second.assignments}
+
+
+def test_dialogue_that_was_handed_back_never_returns_to_the_same_rater() -> None:
+    barred = [("d0", "r0"), ("d1", "r0"), ("d2", "r1")]
+    allocation = allocate(units(12), slots(4), overlap=2, seed=1, barred=barred)
+    assert not {(one.dialogue, one.rater) for one in allocation.assignments} & set(barred)
+    assert allocation.report.unmet == ()
+
+
+def test_dialogue_that_all_others_handed_back_is_said() -> None:
+    barred = [("d0", "r0"), ("d0", "r1")]
+    allocation = allocate(units(6), slots(3), overlap=2, seed=1, barred=barred)
+    assert allocation.report.raters_per_dialogue == {1: 1, 2: 5}
+    assert allocation.report.unmet[0] == (
+        "1 of 6 dialogues have fewer raters than wanted,"
+        " because those who could still rate them handed them back."
+    )
+
+
+def test_number_settled_before_stays_whatever_the_share() -> None:
+    first = allocate(units(20), slots(4), overlap=2, seed=1, share=0.5)
+    kept_wish = [
+        DialogueUnit(unit.id, unit.profile, unit.arm, first.wanted[unit.id]) for unit in units(20)
+    ]
+    # Whoever had the second look at these is gone, with nothing done.
+    stayed = [entry for entry in kept(first) if entry[1] != "r3"]
+    added = [*kept_wish, *units(30)[20:]]
+    second = allocate(added, slots(3), overlap=2, seed=1, share=0.5, existing=stayed)
+    assert {unit.id: second.wanted[unit.id] for unit in kept_wish} == dict(first.wanted)
+    assert Counter(second.wanted[f"d{n}"] for n in range(20, 30)) == {1: 5, 2: 5}
+    assert second.report.raters_per_dialogue == {1: 15, 2: 15}
 
 
 def test_last_free_rater_who_has_the_dialogue_already_makes_way() -> None:
