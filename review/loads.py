@@ -18,7 +18,7 @@ def fill(
     """Add new raters to the blocks until each has what it wants, or quotas are used up.
 
     `quotas` and `done` (dialogues assigned before, elsewhere included) by rater. Loads end as
-    equal as quotas and earlier work allow, within one.
+    equal as quotas, earlier work and dialogues handed back allow, within one.
     """
     blocks = design.blocks
     room = [
@@ -33,11 +33,18 @@ def fill(
     for block in blocks:
         for _ in range(block.need):
             rater = _best(design, block, left, avoid_same_profile)
-            if rater is None and not _make_way(design, block, left):
+            if rater is None and _make_way(design, block, left, room):
+                continue
+            if rater is None:
+                # Nobody who should have more may have this one: somebody else has one more.
+                top = max(design.loads, default=0) + 1
+                free = [(top - load) * (r > 0) for load, r in zip(design.loads, room, strict=True)]
+                rater = _best(design, block, free, avoid_same_profile)
+            if rater is None:
                 break
-            if rater is not None:
-                design.add(block, rater)
-                left[rater] -= 1
+            design.add(block, rater)
+            left[rater] -= 1
+            room[rater] -= 1
 
 
 def shared_out(total: int, done: Sequence[int], room: Sequence[int]) -> list[int]:
@@ -71,7 +78,7 @@ def _best(design: Design, block: Block, left: Sequence[int], avoid: bool) -> int
     return best
 
 
-def _make_way(design: Design, block: Block, left: list[int]) -> bool:
+def _make_way(design: Design, block: Block, left: list[int], room: list[int]) -> bool:
     """When only raters who already have this block are free: swap through another block."""
     for rater in [rater for rater, open_work in enumerate(left) if open_work > 0]:
         for other in design.blocks:
@@ -82,6 +89,7 @@ def _make_way(design: Design, block: Block, left: list[int]) -> bool:
                     design.replace(other, moved, rater)
                     design.add(block, moved)
                     left[rater] -= 1
+                    room[rater] -= 1
                     return True
     return False
 

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from generation.models import Batch, Dialogue, DialogueState, Origin
 from review.actions import StudyTexts, current_instruments
-from review.actions.studies import DEFAULT_INSTRUMENTS
+from review.actions.study_design import DEFAULT_INSTRUMENTS
 from review.models import Instrument, StudyState
 from review.tables import Options
 from sqpsych_site.models import User

@@ -21,7 +21,7 @@ app_name = "review"
 class StudyChange:
     """What can be done with a study, as a word of the address."""
 
-    regex = "pause|resume|close|reopen"
+    regex = "run|pause|resume|close|reopen|archive|restore"
 
     def to_python(self, value: str) -> str:
         return value

@@ -6,8 +6,8 @@ from django.db import IntegrityError, transaction
 
 from generation.models import Batch, Dialogue, DialogueState, Origin
 from review.actions.errors import Refused
-from review.actions.studies import StudyTexts
 from review.actions.study_checks import check_design, checked_name, dialogue_rows, rater_rows, taken
+from review.actions.study_choices import StudyTexts
 from review.actions.study_design import shuffled_codes
 from review.allocation import Allocation, DialogueUnit, RaterSlot, allocate
 from review.models import (

@@ -20,7 +20,8 @@ from generation.models import (
 from generation.profiles import ProfileRecord, write_profiles
 from generation.records import screened
 from generation.utterances import Utterance
-from review.actions.studies import StudyTexts, create_study
+from review.actions.studies import create_study
+from review.actions.study_choices import StudyTexts
 from review.models import Study
 from sqpsych_site.models import User
 

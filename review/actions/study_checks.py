@@ -12,14 +12,14 @@ from sqpsych_site.roles import Verb
 MAX_DIALOGUES = 20_000
 
 
-def checked_name(name: str) -> str:
-    """The name as it is stored; refused when empty, too long or taken."""
+def checked_name(name: str, *, of: Study | None = None) -> str:
+    """The name as it is stored; refused when empty, too long or taken by another than ``of``."""
     title = " ".join(name.split())
     if not title:
         raise Refused("no_name", "A study needs a name.")
     if len(title) > 120:
         raise Refused("long_name", "The name of a study has at most 120 characters.")
-    if Study.objects.filter(name=title).exists():
+    if Study.objects.filter(name=title).exclude(pk=of.pk if of else 0).exists():
         raise taken(title)
     return title
 

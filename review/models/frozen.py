@@ -31,7 +31,10 @@ FROZEN_DESIGN = pgtrigger.Trigger(
 
 
 def frozen_with_the_study(operation: pgtrigger.Operation) -> pgtrigger.Trigger:
-    """Refuse ``operation`` on a row of a study that has begun: no draft, and work given out."""
+    """Refuse ``operation`` on a row of a study that has begun: no draft, and work given out.
+
+    A row may still be added until somebody has opened a dialogue.
+    """
     return pgtrigger.Trigger(
         name="frozen_with_study",
         when=pgtrigger.Before,
@@ -40,7 +43,10 @@ def frozen_with_the_study(operation: pgtrigger.Operation) -> pgtrigger.Trigger:
         func="""
             touched = CASE TG_OP WHEN 'INSERT' THEN NEW.study_id ELSE OLD.study_id END;
             IF EXISTS (SELECT 1 FROM review_study WHERE id = touched AND state <> 'draft')
-               AND EXISTS (SELECT 1 FROM review_assignment WHERE study_id = touched) THEN
+               AND EXISTS (
+                   SELECT 1 FROM review_assignment
+                   WHERE study_id = touched AND (TG_OP <> 'INSERT' OR opened_at IS NOT NULL)
+               ) THEN
                 RAISE EXCEPTION 'study % has begun', touched;
             END IF;
             IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;

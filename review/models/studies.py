@@ -145,7 +145,10 @@ class StudyDialogue(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["study_id", "code"]
         triggers: ClassVar[list[pgtrigger.Trigger]] = [
-            frozen_with_the_study(pgtrigger.Update | pgtrigger.Delete)
+            frozen_with_the_study(
+                pgtrigger.UpdateOf("study_id", "dialogue_id", "code", "training")  # type: ignore[no-untyped-call]  # half typed
+                | pgtrigger.Delete
+            )
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["study", "dialogue"], name="dialogue_once_per_study"),

@@ -140,6 +140,25 @@ def _fingerprint(study: Study, live: progress.Live) -> str:
 
 
 QUESTIONS = {
+    "run": (
+        "Let {name} run?",
+        "Raters who have passed the training find their dialogues in their queue; the others"
+        " go on with the training first.",
+        "Run the study",
+        "The study is running.",
+    ),
+    "archive": (
+        "Archive {name}?",
+        "Raters no longer see the study. Everything stays and can be exported.",
+        "Archive the study",
+        "The study is archived.",
+    ),
+    "restore": (
+        "Restore {name}?",
+        "The study is closed again, and raters see what they gave.",
+        "Restore the study",
+        "The study is restored, and closed.",
+    ),
     "pause": (
         "Pause {name}?",
         "Raters can read but not answer until the study goes on.",

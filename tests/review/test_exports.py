@@ -480,7 +480,13 @@ def test_manifest_names_hashes_rows_instruments_and_no_secret(study, tmp_path):
     assert [form["sha256"] for form in body["instruments"]] == [
         make_instrument(key).sha256 for key in ("sqpsych-expert", "safety")
     ]
-    assert body["counts"]["assignments"] == {"due": 1, "started": 1, "submitted": 1, "returned": 1}
+    assert body["counts"]["assignments"] == {
+        "locked": 0,
+        "due": 1,
+        "started": 1,
+        "submitted": 1,
+        "returned": 1,
+    }
     assert "seed" not in body["study"]
 
 

@@ -259,6 +259,9 @@ def test_bad_instrument_is_refused_in_one_sentence(db):
         ("paused", "close", "closed"),
         ("calibration", "close", "closed"),
         ("closed", "reopen", "paused"),
+        ("calibration", "run", "running"),
+        ("closed", "archive", "archived"),
+        ("archived", "restore", "closed"),
     ],
 )
 def test_study_changes_state(rater, coordinator, before, change, after):
@@ -276,6 +279,9 @@ ALLOWED = {
     "resume": {"paused"},
     "close": {"running", "paused", "calibration"},
     "reopen": {"closed"},
+    "run": {"calibration"},
+    "archive": {"closed"},
+    "restore": {"archived"},
 }
 
 
@@ -291,7 +297,7 @@ def test_change_that_the_state_does_not_allow_is_refused(rater, change):
 
 def test_unknown_change_is_refused(rater):
     with pytest.raises(Refused, match="unknown_change"):
-        change_study(study=make_study([rater]), change="archive", by=None)
+        change_study(study=make_study([rater]), change="vanish", by=None)
 
 
 # -- pages: who may -------------------------------------------------------------------------------

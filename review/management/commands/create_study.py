@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from generation.models import Dialogue, DialogueState, Origin
 from review.actions import Refused, create_study
-from review.actions.studies import DEFAULT_INSTRUMENTS
+from review.actions.study_design import DEFAULT_INSTRUMENTS
 from review.lookup import find_batch
 
 
