@@ -253,7 +253,8 @@ def test_page_shows_the_shared_beginning_once_and_no_secret(rater, client_of):
     url = reverse("review:compare", args=[row.uid])
     text = client_of(rater).get(url).content.decode()
     assert text.count("Welcome.") == 1
-    left, right = ("B", "A") if row.swapped else ("A", "B")
+    arms = [str(place.dialogue.arm)[-1] for place in (row.pair.one, row.pair.other)]
+    left, right = reversed(arms) if row.swapped else arms
     assert text.index(f"answer of arm {left}") < text.index(f"answer of arm {right}")
     for secret in ("secret-model", "mdd", "Pilot batch", "c0.", row.pair.code, row.pair.one.code):
         assert secret not in text
