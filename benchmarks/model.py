@@ -10,12 +10,18 @@ import re
 import threading
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchmarks.table import Table
 
-IN_FLIGHT = 16
+if TYPE_CHECKING:
+    from generation.vllm import Metrics
+
+IN_FLIGHT = 32
 ROUNDS = 1
-EXCHANGES = 3
+EXCHANGES = 15
+# Short replies, each taken as it is: what is measured is how the server is kept busy.
+REPLY_TOKENS = 40
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,13 @@ def measure(table: Table) -> None:
         _endpoint(served.url, served.model)
         asyncio.run(_bare(served.url, served.model, _batch(served.model, "warm", seed=99), 1))
         ours, bare = [], []
+        told = [asyncio.run(_counters(served.url, served.model))]
         for number in range(ROUNDS):
             batch_id = _batch(served.model, f"ours {number}", seed=10 + number)
             ours.append(_ours(batch_id))
+            told.append(asyncio.run(_counters(served.url, served.model)))
             batch_id = _batch(served.model, f"bare {number}", seed=20 + number)
             bare.append(asyncio.run(_bare(served.url, served.model, batch_id, EXCHANGES)))
-        share = asyncio.run(_cache_share(served.url, served.model))
     mine, theirs = _sum(ours), _sum(bare)
     table.add("bare client", f"{theirs.speed:.0f} tokens/s", f"{theirs.turns} turns")
     table.add(
@@ -54,8 +61,12 @@ def measure(table: Table) -> None:
         f"{mine.speed:.0f} tokens/s",
         f"{mine.turns} turns; {100 * mine.speed / theirs.speed:.0f} % of the bare client",
     )
-    if share is not None:
-        table.add("prompt tokens from the prefix cache", f"{100 * share:.0f} %", "both together")
+    if (share := told[1].hit_share_since(told[0])) is not None:
+        kept = _told_share()
+        beside = f"{100 * kept:.0f} % by what each reply told" if kept is not None else ""
+        table.add(
+            "prompt tokens of the batch from the prefix cache", f"{100 * share:.0f} %", beside
+        )
 
 
 def _sum(parts: list[Part]) -> Part:
@@ -95,10 +106,18 @@ def _batch(model: str, name: str, *, seed: int) -> int:
     ):
         text = re.sub(rf"(?m)^{key} = \d+", f"{key} = {value}", text)
     text = re.sub(r'(?m)^key = "sqpsych"', 'key = "bench"', text)
+    text = re.sub(r"(?m)^attempts = \d+", "attempts = 1", text)
     protocol = actions.add_protocol(text=text, origin="benchmark", by=None)
     profiles = actions.sample_profiles(name=name, count=IN_FLIGHT, seed=seed, by=None)
+    short = {"max_tokens": REPLY_TOKENS}
     batch = actions.create_batch(
-        name=name, profile_set=profiles, protocol=protocol, model=model, seed=seed, by=None
+        name=name,
+        profile_set=profiles,
+        protocol=protocol,
+        model=model,
+        seed=seed,
+        by=None,
+        sampling={"therapist": short, "client": short},
     )
     return int(batch.pk)
 
@@ -155,8 +174,17 @@ async def _bare(url: str, model: str, batch_id: int, exchanges: int) -> Part:
     return Part(sum(each[0] for each in done), sum(each[1] for each in done), seconds)
 
 
-async def _cache_share(url: str, model: str) -> float | None:
+async def _counters(url: str, model: str) -> "Metrics":
     from generation.vllm import ModelServer
 
     async with ModelServer(url, model) as server:
-        return (await server.metrics()).hit_share_since()
+        return await server.metrics()
+
+
+def _told_share() -> float | None:
+    """The same share from the ledger of the measured batches."""
+    from generation.costs import Spent, spent_by_arm
+    from generation.models import Dialogue
+
+    spent = spent_by_arm(Dialogue.objects.filter(batch__name__startswith="ours"))
+    return sum(spent.values(), Spent()).cached_share

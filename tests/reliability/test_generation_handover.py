@@ -15,6 +15,7 @@ from django.conf import settings
 from generation.models import (
     Attempt,
     Batch,
+    BatchSample,
     BatchState,
     Dialogue,
     DialogueState,
@@ -109,14 +110,27 @@ def test_worker_told_to_stop_hands_back_and_the_scheduler_wakes_the_next(
     check(batch)
 
 
-def test_two_workers_share_two_batches(broker: None) -> None:
+def test_two_workers_and_two_servers_share_two_batches(broker: None) -> None:
     with (
         spawn("--latency", "0.1") as (url, _),
+        spawn("--latency", "0.1") as (second, _),
         celery_worker(**SETTINGS) as one,
         celery_worker(**SETTINGS) as two,
     ):
+        endpoint = Endpoint.objects.create(
+            name="second",
+            base_url=second,
+            model="fake-model",
+            max_concurrency=8,
+            state=EndpointState.READY,
+        )
         batch = start_batch(url)
         other = small_batch(DIALOGUES, protocol=short_protocol(least=3, nudge=4, most=4))
         wait_for(lambda: not Batch.objects.exclude(state=BatchState.FINISHED).exists())
         assert (one.poll(), two.poll()) == (None, None)
     check(batch, other)
+    # Each server bears as much as the other, and neither was left idle.
+    shares = Turn.objects.filter(endpoint=endpoint).count() / Turn.objects.count()
+    assert 0.3 < shares < 0.7
+    engines = BatchSample.objects.filter(batch=batch).values("engine").distinct().count()
+    assert engines >= 2
