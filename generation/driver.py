@@ -15,7 +15,7 @@ from django.conf import settings
 
 from generation.keeping import early_end, end_of, entry_of, outcome_of, remember
 from generation.lanes import Lanes
-from generation.ledger import Entry, Finish, Ledger
+from generation.ledger import Ledger
 from generation.loading import Work
 from generation.models import Attempt, AttemptOutcome
 from generation.records import Sent, attempt_row, messages_sha256, prepare, screened
@@ -28,6 +28,8 @@ from generation.session import (
     TurnRequest,
     Verdict,
 )
+from generation.storing import Entry, Finish
+from generation.token_scale import scaled_estimate
 from generation.utterances import CLIENT, THERAPIST
 from generation.vllm import (
     Completion,
@@ -128,6 +130,7 @@ class Driver:
 
     def _context(self, work: Work) -> ContextLimit:
         """The smallest context of the servers that may be asked, as far as they told it."""
+        asked = [lane for model in work.plan.models.values() for lane in self.lanes.of(model)]
         room = {
             role: min(
                 (lane.context_length for lane in self.lanes.of(model) if lane.context_length),
@@ -140,6 +143,7 @@ class Driver:
             client_tokens=room[CLIENT],
             therapist_reply=work.plan.sampling[THERAPIST].get("max_tokens", 0),
             client_reply=work.plan.sampling[CLIENT].get("max_tokens", 0),
+            estimate=lambda messages: scaled_estimate(messages, [lane.scale for lane in asked]),
         )
 
     # -- asking --------------------------------------------------------------------------------
@@ -170,8 +174,8 @@ class Driver:
                 pause = await self._after_error(work, sent, error, sent_at)
             else:
                 self.watch.succeeded(lane)
+                lane.scale.note(request.messages, completion.prompt_tokens)
                 work.lanes[request.role] = lane.endpoint_id
-                work.servers[lane.name] = lane.version
                 return sent, completion
             finally:
                 self.lanes.release(place)
@@ -199,7 +203,7 @@ class Driver:
             detail = f"turn {sent.request.number}: {error.detail}"
             if not final:
                 detail += f" ({work.errors} requests failed)"
-            finish = Finish(reason=error.reason, detail=detail, facts=_facts(work))
+            finish = Finish(reason=error.reason, detail=detail)
             raise _GaveUp(Entry(work.dialogue_id, attempts=(attempt,), finish=finish))
         await self._store(Entry(work.dialogue_id, attempts=(attempt,)))
         wish = error.retry_after if isinstance(error, Retryable) else None
@@ -236,9 +240,9 @@ class Driver:
     ) -> Entry:
         """The last entry of a dialogue, with what the program notices about the whole."""
         if isinstance(end, Ended):
-            finish = Finish(ended_by=end.reason, facts=_facts(work))
+            finish = Finish(ended_by=end.reason)
         else:
-            finish = Finish(reason=end.reason, detail=end.detail, facts=_facts(work))
+            finish = Finish(reason=end.reason, detail=end.detail)
         found = await asyncio.to_thread(screened, work.dialogue_id, session.turns)
         if isinstance(end, Ended) and end.reason == "context":
             found.append(early_end(work))
@@ -249,11 +253,6 @@ class Driver:
             raise Lost
         if entry.finish is not None:
             self.finished += 1
-
-
-def _facts(work: Work) -> dict[str, object]:
-    """What joins a dialogue's provenance at its end: the servers that spoke, with versions."""
-    return {"servers": dict(work.servers)}
 
 
 def _reply(completion: Completion) -> Reply:

@@ -30,11 +30,12 @@ from generation.actions.claims import (
 from generation.driver import Driver, LetGo, Lost
 from generation.gauges import SAMPLE_S, Gauges
 from generation.lanes import Lanes, NoServer
-from generation.ledger import Entry, Finish, Ledger, LedgerClosed
+from generation.ledger import Ledger, LedgerClosed
 from generation.loading import ArmPlan, Work, load_work
 from generation.models import Batch, BatchState
 from generation.places import place_of
 from generation.refusing import refuse_changed
+from generation.storing import Entry, Finish
 from generation.watching import EndpointWatch
 
 TICK_S = 0.25

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from generation.defects import Defect
-from generation.ledger import Entry
 from generation.loading import Work
 from generation.models import Attempt, AttemptOutcome, Finding
 from generation.records import defect_findings, turn_row
@@ -17,6 +16,7 @@ from generation.session import (
     Prepared,
     Verdict,
 )
+from generation.storing import Entry
 
 ENDED_EARLY = "ended_early"
 

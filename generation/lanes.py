@@ -16,6 +16,7 @@ from itertools import islice
 
 from generation.adaptive import AdaptiveLimit
 from generation.shares import ShareClock
+from generation.token_scale import TokenScale
 from generation.vllm import ModelServer
 
 # How far down a queue somebody is looked for whose own lane is free.
@@ -51,6 +52,7 @@ class Lane:
     price_per_hour: Decimal | None = None
     abilities: dict[str, bool] = field(default_factory=dict)
     shares: ShareClock = field(default_factory=ShareClock)
+    scale: TokenScale = field(default_factory=TokenScale)
 
     @property
     def usable(self) -> bool:

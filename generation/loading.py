@@ -51,7 +51,6 @@ class Work:
     draft: Attempt | None = None
     critique: Critique | None = None
     lanes: dict[Role, int] = field(default_factory=dict)
-    servers: dict[str, str] = field(default_factory=dict)
 
     def session(self, context: ContextLimit) -> Session:
         """The dialogue's session, as far as it is."""

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from generation import words
 from generation.actions.seals import RECIPE_CHANGED, broken_dialogue
-from generation.ledger import Entry, Finish, store_entries
 from generation.loading import stored_prompts
 from generation.models import Dialogue, EngineEvent
+from generation.storing import Entry, Finish, store_entries
 
 
 def refuse_changed(owner: UUID, ids: Sequence[int]) -> set[int]:

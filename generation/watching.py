@@ -10,12 +10,14 @@ from generation.lanes import Lane, Lanes
 from generation.ledger import Ledger, LedgerClosed
 from generation.models import Endpoint, EndpointState, EngineEvent
 from generation.sightings import Sighting, look_at, note_sighting, open_server, unusable
+from generation.token_scale import TokenScale
 from generation.vllm import ModelServerError
 
 PROBE_PAUSES_S = (0.3, 0.6, 1.0, 2.0, 3.0, 5.0)
 SUSPECT_AFTER = 3
-# A limit that one slice has learnt is where the next slice in this process starts.
+# What one slice has learnt of an endpoint is where the next slice in this process starts.
 _learnt_limits: dict[int, int] = {}
+_learnt_scales: dict[int, TokenScale] = {}
 log = structlog.get_logger(__name__)
 
 
@@ -64,6 +66,7 @@ class EndpointWatch:
             limit=AdaptiveLimit(row.max_concurrency, start=start),
             address=_address(row),
             down_since=asyncio.get_running_loop().time(),
+            scale=_learnt_scales.setdefault(row.pk, TokenScale()),
         )
         lane.told_limit = lane.limit.limit
         self._lanes.lanes[row.pk] = lane

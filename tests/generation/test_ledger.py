@@ -11,15 +11,18 @@ import pytest
 from django.db import DatabaseError, connection
 
 from generation.actions import claim_dialogues, release_leases
+from generation.actions.recipes import code_version
 from generation.costs import Spent, spent_by_arm, spent_by_turn, spent_of
-from generation.ledger import Entry, Finish, Ledger, LedgerClosed, store_entries
+from generation.ledger import Ledger, LedgerClosed
 from generation.models import Attempt, Batch, BatchState, Dialogue, DialogueState, Finding, Turn
+from generation.storing import Entry, Finish, store_entries
 from tests.fakes.model_server import FakeModelServer
 from tests.generation.engine_cases import counts, endpoint_for, small_batch
 
 OWNER = uuid.UUID(int=1)
 OTHER = uuid.UUID(int=2)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+LIMIT = Finish(ended_by="limit")
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def test_stale_owner_stores_nothing(claimed: tuple[Batch, list[int]]) -> None:
     ids = claimed[1]
     release_leases(owner=OWNER, ids=ids[:1])
     claim_dialogues(owner=OTHER, limit=9, models=["fake-model"])
-    ended = Entry(ids[0], finish=Finish(ended_by="limit"))
+    ended = Entry(ids[0], finish=LIMIT)
     assert store_entries(OWNER, [entry(ids[0]), ended]) == [False, False]
     assert Turn.objects.count() == 0
     assert Dialogue.objects.get(pk=ids[0]).lease_owner == OTHER
@@ -144,15 +147,22 @@ def test_new_turn_clears_the_count_of_vain_claims(claimed: tuple[Batch, list[int
 
 
 @pytest.mark.django_db
-def test_finish_keeps_provenance_and_ends_the_lease(claimed: tuple[Batch, list[int]]) -> None:
+def test_finish_completes_provenance_and_ends_the_lease(claimed: tuple[Batch, list[int]]) -> None:
     ids = claimed[1]
     before = Dialogue.objects.get(pk=ids[0]).provenance
-    facts = {"servers": {"one": "0.32.0"}}
-    store_entries(OWNER, [Entry(ids[0], finish=Finish(reason="empty", detail="d", facts=facts))])
-    row = Dialogue.objects.get(pk=ids[0])
+    asked = [("gpu-1", "0.32.0"), ("gpu-1", "0.33.0"), ("gpu-2", "0.32.0"), ("gpu-1", "0.32.0")]
+    for place, (name, version) in enumerate(asked, start=1):
+        step = costly(ids[0], 1, place, turn=False).attempts[-1]
+        step.request = {"server": {"name": name, "version": version}}
+        store_entries(OWNER, [Entry(ids[0], attempts=(step,))])
+    ends = [Entry(ids[0], finish=Finish(reason="empty", detail="d")), Entry(ids[1], finish=LIMIT)]
+    store_entries(OWNER, ends)
+    row, other = (Dialogue.objects.get(pk=pk) for pk in ids[:2])
     assert (row.state, row.failure_reason, row.failure_detail) == ("failed", "empty", "d")
     assert (row.lease_owner, row.lease_until) == (None, None)
-    assert row.provenance == {**before, **facts}
+    servers = {"gpu-1": "0.32.0, 0.33.0", "gpu-2": "0.32.0"}
+    assert row.provenance == {**before, "servers": servers, "code_at_end": code_version()}
+    assert (other.state, other.ended_by, other.provenance["servers"]) == ("complete", "limit", {})
 
 
 def in_ledger(work: Callable[[Ledger], Coroutine[Any, Any, None]]) -> None:
@@ -188,7 +198,7 @@ def test_batch_is_finished_with_its_last_dialogue(claimed: tuple[Batch, list[int
     batch, ids = claimed
 
     async def work(ledger: Ledger) -> None:
-        ends = [Entry(pk, finish=Finish(ended_by="limit")) for pk in ids]
+        ends = [Entry(pk, finish=LIMIT) for pk in ids]
         assert await asyncio.gather(*map(ledger.store, ends)) == [True, True, True]
 
     in_ledger(work)
