@@ -18,7 +18,7 @@ def find_study(text: str) -> Study:
 
 
 def _newest() -> list[tuple[int, str]]:
-    return list(Study.objects.order_by("-pk").values_list("pk", "name")[:5])
+    return list(Study.objects.listed().order_by("-pk").values_list("pk", "name")[:5])
 
 
 def find_batch(text: str) -> Batch:

@@ -1,15 +1,40 @@
 """How far a rater is and how long the rest will take, from their own pace."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Avg, Count, ExpressionWrapper, F, Q, fields
-from django.db.models.functions import Least
+from django.db.models import (
+    Avg,
+    Count,
+    DurationField,
+    Expression,
+    ExpressionWrapper,
+    F,
+    Q,
+    QuerySet,
+    Value,
+)
+from django.db.models.functions import Coalesce, Least, NullIf
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from review.models import Assignment, AssignmentState
+from sqpsych_site.models import User
 
 # Somebody who leaves a dialogue open over lunch has not worked on it for two hours.
 LONGEST = timedelta(minutes=45)
+
+
+def spent() -> Expression:
+    """Time in use where the page measured it, else from opening to submitting, cut at LONGEST."""
+    measured = ExpressionWrapper(
+        NullIf(F("active_seconds"), Value(0)) * Value(timedelta(seconds=1)),
+        output_field=DurationField(),
+    )
+    between = ExpressionWrapper(F("submitted_at") - F("opened_at"), output_field=DurationField())
+    return Least(Coalesce(measured, between, output_field=DurationField()), Value(LONGEST))
 
 
 @dataclass(frozen=True)
@@ -24,30 +49,48 @@ class Progress:
     @property
     def left_in_words(self) -> str:
         """'about 25 min left at your pace', or nothing while the pace is unknown."""
-        if self.left is None:
+        if self.left is None or self.done == self.total:
             return ""
         if self.left < 90:
-            return f"about {max(1, self.left)} min left at your pace"
-        return f"about {round(self.left / 60)} h left at your pace"
+            minutes = max(1, self.left)
+            words = ngettext(
+                "about %(n)s min left at your pace", "about %(n)s min left at your pace", minutes
+            )
+            return words % {"n": minutes}
+        return _("about %(n)s h left at your pace") % {"n": round(self.left / 60)}
+
+
+_COUNTS = {
+    "total": Count("pk"),
+    "done": Count("pk", filter=Q(state=AssignmentState.SUBMITTED)),
+    "pace": Avg(spent(), filter=Q(submitted_at__isnull=False)),
+}
+
+
+def _progress(found: Mapping[str, Any], position: int = 0) -> Progress:
+    total, done = found["total"], found["done"]
+    pace: timedelta | None = found["pace"]
+    left = None if pace is None else round((total - done) * pace.total_seconds() / 60)
+    return Progress(position, total, done, left)
+
+
+def _kept(rows: QuerySet[Assignment]) -> QuerySet[Assignment]:
+    return rows.exclude(state__in=[AssignmentState.RETURNED, AssignmentState.LOCKED]).order_by()
 
 
 def progress_of(assignment: Assignment) -> Progress:
     """Where this assignment stands among the rater's own in its study (one query)."""
-    duration = ExpressionWrapper(
-        F("submitted_at") - F("opened_at"), output_field=fields.DurationField()
-    )
     mine = Assignment.objects.filter(study_id=assignment.study_id, rater_id=assignment.rater_id)
-    found = mine.exclude(state=AssignmentState.RETURNED).aggregate(
-        total=Count("pk"),
-        done=Count("pk", filter=Q(state=AssignmentState.SUBMITTED)),
-        before=Count("pk", filter=Q(position__lt=assignment.position)),
-        pace=Avg(Least(duration, LONGEST), filter=Q(submitted_at__isnull=False)),
-    )
-    pace: timedelta | None = found["pace"]
-    rest = found["total"] - found["done"]
-    return Progress(
-        position=found["before"] + 1,
-        total=found["total"],
-        done=found["done"],
-        left=None if pace is None else round(rest * pace.total_seconds() / 60),
-    )
+    before = Count("pk", filter=Q(position__lt=assignment.position))
+    found = _kept(mine).aggregate(**_COUNTS, before=before)
+    return _progress(found, found["before"] + 1)
+
+
+def progress_by_study(rater: User) -> dict[int, Progress]:
+    """Study id -> how far the rater is there. One query."""
+    rows = _kept(Assignment.objects.visible_to(rater)).values_list("study_id")
+    found = rows.annotate(**_COUNTS)
+    return {
+        study: _progress({"total": total, "done": done, "pace": pace})
+        for study, total, done, pace in found
+    }

@@ -34,6 +34,7 @@ register_converter(StudyChange, "study_change")
 urlpatterns: list[URLPattern] = [
     path("review/", queue.queue, name="queue"),
     path("review/reading/", reading.reading, name="reading"),
+    path("review/practice/<int:study_id>/", queue.practise, name="practise"),
     path("review/<uuid:uid>/", rating.rate, name="rate"),
     path("review/<uuid:uid>/save/", saving.save, name="save"),
     path("review/<uuid:uid>/state/", saving.state, name="state"),

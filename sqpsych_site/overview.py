@@ -74,7 +74,7 @@ def overview(user: User) -> Overview:
     made = generation_progress.counts_by_batch(
         Dialogue.objects.filter(batch__in=[batch.pk for batch in batches])
     )
-    studies = list(Study.objects.filter(state__in=OPEN_STUDIES)[:SHOWN])
+    studies = list(Study.objects.listed().filter(state__in=OPEN_STUDIES)[:SHOWN])
     rated = progress.counts_by_study(study.pk for study in studies)
     flags = _flags()
     return Overview(
@@ -132,7 +132,7 @@ def _steps(user: User) -> list[Step]:
     """What a new installation needs, in order; nothing once a study has been made. Four queries."""
     profiles, batches = ProfileSet.objects.exists(), Batch.objects.exists()
     raters = User.objects.filter(role=Role.RATER, is_active=True).exists()
-    if Study.objects.exists():
+    if Study.objects.listed().exists():
         return []
 
     def where(name: str, verb: Verb) -> str:

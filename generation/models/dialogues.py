@@ -28,6 +28,7 @@ class Origin(models.TextChoices):
     GENERATED = "generated", "Generated here"
     IMPORTED = "imported", "Imported"
     DEMO = "demo", "Written for the demo"
+    PRACTICE = "practice", "Written for practice"
 
 
 class DialogueQuerySet(models.QuerySet["Dialogue"]):

@@ -29,6 +29,7 @@ from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 ORIGIN_WORDS = {
     Origin.GENERATED: "A model wrote both parts. No real client speaks here.",
     Origin.DEMO: "Written for this project. No real client speaks here.",
+    Origin.PRACTICE: "Written for raters to practise on. No real client speaks here.",
     Origin.IMPORTED: "Made elsewhere and imported from a file.",
 }
 

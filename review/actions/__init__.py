@@ -12,6 +12,7 @@ from review.actions.comparisons import (
 )
 from review.actions.errors import Closed, Conflict, Refused
 from review.actions.instruments import add_instrument, current_instruments, sync_instruments
+from review.actions.practice import start_practice
 from review.actions.rating import (
     RETURN_REASONS,
     Missing,
@@ -87,6 +88,7 @@ __all__ = [
     "save_comparison",
     "set_references",
     "set_texts",
+    "start_practice",
     "submit",
     "submit_comparison",
     "sync_instruments",

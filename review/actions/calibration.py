@@ -70,7 +70,10 @@ class Standing:
 
 
 def after_submit(assignment: Assignment) -> str | None:
-    """Where a rater goes after submitting: the feedback on a training dialogue, else no place."""
+    """Where a rater goes after submitting: from practice to the queue, from a training dialogue to
+    its feedback, else no place."""
+    if assignment.kind == AssignmentKind.PRACTICE:
+        return reverse("review:queue")
     if assignment.kind != AssignmentKind.CALIBRATION or _is_expert(assignment):
         return None
     return reverse("review:feedback", args=[assignment.uid])

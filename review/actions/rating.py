@@ -20,7 +20,7 @@ from review.actions.definitions import definition_of, instruments_of
 from review.actions.errors import Closed, Refused
 from review.actions.saving import Result, carry_out
 from review.actions.sheet import Sheet, check_takes_ratings, lock_assignment, take_sheet
-from review.models import Assignment, AssignmentState, StudyState
+from review.models import Assignment, AssignmentKind, AssignmentState, StudyState
 from review.standing import Spot
 from sqpsych_site.models import User
 
@@ -180,6 +180,7 @@ def next_assignment(*, by: User, after: Assignment | None = None) -> Assignment 
         Assignment.objects.visible_to(by)
         .open()
         .filter(study__state__in=[StudyState.RUNNING, StudyState.CALIBRATION])
+        .exclude(kind=AssignmentKind.PRACTICE)
     )
     if after is not None:
         queue = queue.exclude(pk=after.pk)

@@ -52,11 +52,22 @@ class StudyKind(models.TextChoices):
 
     RATING = "rating", "Rating"
     PAIRWISE = "pairwise", "Comparison of two"
+    PRACTICE = "practice", "Practice for another study"
+
+
+class StudyQuerySet(models.QuerySet["Study"]):
+    """Chainable questions about studies."""
+
+    def listed(self) -> "StudyQuerySet":
+        """Those that people made: practice belongs to a study and yields no data."""
+        return self.exclude(kind=StudyKind.PRACTICE)
 
 
 @pghistory.track(append_only=True)
 class Study(models.Model):
     """Dialogues x raters under one design."""
+
+    objects = StudyQuerySet.as_manager()
 
     name = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=10, choices=StudyKind.choices, default=StudyKind.RATING)

@@ -32,7 +32,7 @@ OVER = frozenset({StudyState.CLOSED, StudyState.ARCHIVED})
 def study_list(request: AuthenticatedRequest) -> HttpResponse:
     """All studies, newest first, with how far each is."""
     chosen = StudyFilter(request.GET)
-    rows = Study.objects.select_related("created_by")
+    rows = Study.objects.listed().select_related("created_by")
     if chosen.chosen:
         rows = rows.filter(state=chosen.chosen)
     page = keyset_page(rows, request.GET, size=20)

@@ -249,6 +249,7 @@ TABLE: dict[str, Address] = {
     "review:reopen": Address("405", "302 403 403 403", mine, missing=(NOWHERE,)),
     "review:feedback": Address("404 403 403 403", "405", mine, missing=(NOWHERE,)),
     "review:previous": Address("302 403 403 403", "405", mine, missing=(NOWHERE,)),
+    "review:practise": Address("405", "302 403 403 403", study, missing=(0,)),
     # -- review: comparisons
     "review:compare": Address(
         RATERS,
