@@ -36,10 +36,13 @@ REASONS: Mapping[str, str] = {
 
 
 def arm_key(dialogue: Dialogue) -> str:
-    """What a dialogue is compared as: its arm, else the batch it was imported with."""
+    """What a dialogue is compared as: its arm, else the batch it was imported with. Keys sort as
+    the arms were made."""
     if dialogue.arm_id:
-        return f"arm {dialogue.arm_id}"
-    return f"batch {dialogue.batch_id}" if dialogue.batch_id else f"origin {dialogue.origin}"
+        return f"arm {dialogue.arm_id:012}"
+    if dialogue.batch_id:
+        return f"batch {dialogue.batch_id:012}"
+    return f"origin {dialogue.origin}"
 
 
 def arm_label(dialogue: Dialogue) -> str:
