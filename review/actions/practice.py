@@ -31,7 +31,8 @@ def start_practice(*, study: Study, by: User) -> Assignment:
     # One at a time for each study: two clicks must not make two.
     locked = Study.objects.select_for_update(of=("self",)).get(pk=study.pk)
     mine = locked.study_raters.filter(rater=by, active=True).exists()
-    if not mine or locked.kind != StudyKind.RATING or locked.state == StudyState.DRAFT:
+    hidden = locked.state in {StudyState.DRAFT, StudyState.ARCHIVED}
+    if not mine or hidden or locked.kind != StudyKind.RATING:
         raise Refused("not_yours", _("This study is not in your queue."), status=404)
     practice = _practice_for(locked)
     row = practice.study_dialogues.get()
