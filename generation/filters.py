@@ -107,11 +107,11 @@ class DialogueFilter(_Filter):
     def offer(self) -> None:
         """Fill the lists of batches and arms in: for a page that shows the form. Two queries."""
         if "batch" in self.fields:
-            rows = Batch.objects.order_by("-id").values_list("id", "name")
+            rows = Batch.objects.filter(preview=False).order_by("-id").values_list("id", "name")
             offered = dict(rows[:_BATCHES_OFFERED])
             chosen = self.chosen("batch")
             if chosen and chosen not in offered:
-                offered |= dict(rows.filter(pk=chosen))
+                offered |= dict(Batch.objects.filter(pk=chosen).values_list("id", "name"))
             _offer(self, "batch", [(pk, f"{name} (no. {pk})") for pk, name in offered.items()])
         arms = Arm.objects.filter(batch=self.batch_id) if self.batch_id else Arm.objects.none()
         _offer(self, "arm", [(arm.pk, arm.label) for arm in arms.only("label", "batch_id")])
@@ -121,6 +121,8 @@ class DialogueFilter(_Filter):
         for field, column in (("state", "state"), ("origin", "origin"), ("arm", "arm_id")):
             if (value := self.chosen(field)) is not None:
                 rows = rows.filter(**{column: value})
+        if self.batch_id is None and not self.chosen("origin"):
+            rows = rows.exclude(origin=Origin.PREVIEW)
         # An arm is of one batch: asking for both would lead away from the arm's index.
         if self.batch_id is not None and not self.chosen("arm"):
             rows = rows.filter(batch_id=self.batch_id)

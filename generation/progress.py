@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from uuid import UUID
 
-from django.db.models import Count, DateTimeField, F, Func, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, DateTimeField, F, Func, Max, Min, QuerySet, Sum
 
 from generation import words
 from generation.models import Dialogue, DialogueState, Turn
@@ -57,11 +58,13 @@ class Counts:
 class Figures:
     """What the dialogues of one arm, or of a whole batch, add up to.
 
-    ``turns_open``: turns stored so far of dialogues that are not over; ``turns_complete``: of the
-    complete ones; ``first``, ``last``: when the first was begun and the last one ended.
+    ``turns``: all that are stored; ``turns_open``: of dialogues that are not over;
+    ``turns_complete``: of the complete ones; ``first``, ``last``: when the first was begun and the
+    last one ended.
     """
 
     counts: Counts = Counts()
+    turns: int = 0
     turns_open: int = 0
     turns_complete: int = 0
     first: datetime | None = None
@@ -70,6 +73,7 @@ class Figures:
     def __add__(self, other: "Figures") -> "Figures":
         return Figures(
             self.counts + other.counts,
+            self.turns + other.turns,
             self.turns_open + other.turns_open,
             self.turns_complete + other.turns_complete,
             min((at for at in (self.first, other.first) if at), default=None),
@@ -88,23 +92,6 @@ class Figures:
         length = self.turns_complete / done if done else expected
         # A dialogue under way has at least one more turn to come.
         return max(self.counts.open * length - self.turns_open, float(self.counts.open))
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens of the stored turns. ``cached`` is None where no server reports it, and
-    ``cached_of`` are the prompt tokens of those turns that have it reported."""
-
-    turns: int = 0
-    written: int = 0
-    read: int = 0
-    cached: int | None = None
-    cached_of: int = 0
-
-    @property
-    def each(self) -> float:
-        """Tokens written a turn."""
-        return self.written / self.turns if self.turns else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +116,33 @@ class Speed:
 
     @property
     def polyline(self) -> str:
-        """The points of an SVG polyline, 100 wide and 40 high, nothing at the bottom."""
-        width, height = CHART
-        if len(self.points) < 2:
-            return ""
-        step = width / (len(self.points) - 1)
-        top = self.peak or 1.0
-        return " ".join(
-            f"{place * step:.2f},{height - 1 - (height - 3) * point.per_minute / top:.2f}"
-            for place, point in enumerate(self.points)
-        )
+        """The points of its line."""
+        return polyline([point.per_minute for point in self.points])
+
+
+def polyline(values: Sequence[float], *, top: float = 0.0) -> str:
+    """The points of an SVG polyline, 100 wide and 40 high, nothing at the bottom and ``top``, or
+    else the highest value, at the top."""
+    width, height = CHART
+    if len(values) < 2:
+        return ""
+    step = width / (len(values) - 1)
+    top = top or max(values) or 1.0
+    return " ".join(
+        f"{place * step:.2f},{height - 1 - (height - 3) * value / top:.2f}"
+        for place, value in enumerate(values)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Dialogues that failed for one reason, and the turns at which they did."""
+    """Dialogues that failed for one reason, and the turns at which they did; the newest of them."""
 
     reason: str
     dialogues: int
     first_turn: int
     last_turn: int
+    newest: UUID
 
     @property
     def in_words(self) -> str:
@@ -184,6 +178,7 @@ def figures_by_arm(dialogues: QuerySet[Dialogue]) -> dict[int | None, Figures]:
         state = row["state"]
         part = Figures(
             Counts(**{state: row["n"]}),
+            row["length"],
             row["length"] if state in (DialogueState.WAITING, DialogueState.RUNNING) else 0,
             row["length"] if state == DialogueState.COMPLETE else 0,
             row["first"],
@@ -191,18 +186,6 @@ def figures_by_arm(dialogues: QuerySet[Dialogue]) -> dict[int | None, Figures]:
         )
         found[row["arm_id"]] = found.get(row["arm_id"], Figures()) + part
     return found
-
-
-def tokens(turns: QuerySet[Turn]) -> Tokens:
-    """What the turns cost in tokens. One query."""
-    row = turns.order_by().aggregate(
-        turns=Count("*"),
-        written=Sum("completion_tokens", default=0),
-        read=Sum("prompt_tokens", default=0),
-        cached=Sum("cached_tokens"),
-        cached_of=Sum("prompt_tokens", filter=Q(cached_tokens__isnull=False), default=0),
-    )
-    return Tokens(**row)
 
 
 class _Slot(Func):
@@ -251,15 +234,21 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
 
 
 def failures(dialogues: QuerySet[Dialogue]) -> list[Failures]:
-    """The failed ones by reason, most frequent first. One query."""
-    rows = (
+    """The failed ones by reason, most frequent first. Two queries."""
+    rows = list(
         dialogues.filter(state=DialogueState.FAILED)
         .order_by()
         .values_list("failure_reason")
-        .annotate(n=Count("*"), first=Min("turn_count"), last=Max("turn_count"))
+        .annotate(n=Count("*"), first=Min("turn_count"), last=Max("turn_count"), newest=Max("pk"))
         .order_by("-n", "failure_reason")
     )
-    return [Failures(reason, n, first + 1, last + 1) for reason, n, first, last in rows]
+    newest = [pk for *_, pk in rows]
+    uids = dict(Dialogue.objects.filter(pk__in=newest).values_list("pk", "uid"))
+    return [
+        Failures(reason, n, first + 1, last + 1, uids[pk])
+        for reason, n, first, last, pk in rows
+        if pk in uids
+    ]
 
 
 def seconds_left(arms: Iterable[tuple[Figures, float]], *, per_minute: float) -> float | None:

@@ -1,6 +1,6 @@
 """Which profiles of a set take part in a batch. Pure."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,7 +11,8 @@ Age = Annotated[int, Field(ge=0, le=130)]
 class ProfileFilter(BaseModel):
     """What a profile must meet; an empty filter takes all. Names are compared case aside.
 
-    ``bands`` names a questionnaire's severity bands that count; ``at_most`` draws that many of
+    ``bands`` names a questionnaire's severity bands that count; ``findings`` whether contradictions
+    were noted about a profile; ``at_most`` draws that many of
     those that fit, by the batch's seed.
     """
 
@@ -22,6 +23,7 @@ class ProfileFilter(BaseModel):
     min_age: Age | None = None
     max_age: Age | None = None
     bands: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    findings: Literal["", "none", "some"] = ""
     profile_ids: tuple[str, ...] = ()
     at_most: Annotated[int, Field(ge=1)] | None = None
 

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path, register_converter
 
 from generation.views import (
+    batch_design,
     batches,
     dialogues,
     endpoints,
@@ -27,7 +28,7 @@ class _OneOf:
 class BatchVerb(_OneOf):
     """What can be done with a batch."""
 
-    regex = "pause|resume|cancel|retry"
+    regex = "pause|resume|cancel|retry|extend"
 
 
 class Switch(_OneOf):
@@ -65,8 +66,10 @@ urlpatterns: list[URLPattern] = [
         name="questionnaire_file",
     ),
     path("batches/", batches.batch_list, name="batch_list"),
-    path("batches/new/", batches.batch_create, name="batch_create"),
+    path("batches/new/", batch_design.batch_create, name="batch_create"),
+    path("batches/<int:batch_id>/preview/", batch_design.preview_detail, name="preview_detail"),
     path("batches/<int:batch_id>/", batches.batch_detail, name="batch_detail"),
+    path("batches/<int:batch_id>/log/", batches.batch_log, name="batch_log"),
     path("batches/<int:batch_id>/<batch_verb:verb>/", batches.batch_action, name="batch_action"),
     path("dialogues/", dialogues.dialogue_list, name="dialogue_list"),
     path("dialogues/<uuid:uid>/", dialogues.dialogue_detail, name="dialogue_detail"),
@@ -76,6 +79,7 @@ urlpatterns: list[URLPattern] = [
         name="attempt_detail",
     ),
     path("endpoints/", endpoints.endpoint_list, name="endpoint_list"),
+    path("endpoints/<int:endpoint_id>/", endpoints.endpoint_detail, name="endpoint_detail"),
     path(
         "endpoints/<int:endpoint_id>/<switch:to>/",
         endpoints.endpoint_switch,

@@ -124,6 +124,18 @@ def compact(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def rate(per_minute: float) -> str:
+    """A speed: with one decimal while it is low."""
+    return f"{per_minute:.1f}" if 0 < per_minute < 10 else compact(per_minute)
+
+
+def figure(number: float) -> str:
+    """A small figure with two digits that mean something: 0.0075, 2.4, 38; a larger one whole."""
+    if number >= 10 or number == 0:
+        return compact(number)
+    return f"{number:.2g}" if number >= 0.0001 else "under 0.0001"
+
+
 def share(part: float, whole: float) -> str:
     """A whole percentage that says 100 % and 0 % only when it is so."""
     if not whole:

@@ -30,7 +30,7 @@ def dialogue_choices() -> list[tuple[str, str]]:
         .values_list("batch_id")
         .annotate(n=Count("*"))
     )
-    batches = Batch.objects.filter(pk__in=counts).order_by("-pk")[:BATCHES_OFFERED]
+    batches = Batch.objects.filter(pk__in=counts, preview=False).order_by("-pk")[:BATCHES_OFFERED]
     found += [(str(row.pk), f"{row.name} ({counts[row.pk]} complete)") for row in batches]
     return found
 

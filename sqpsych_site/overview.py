@@ -70,7 +70,7 @@ class Overview:
 
 def overview(user: User) -> Overview:
     """Read it for this person. Twelve queries."""
-    batches = list(Batch.objects.filter(state__in=OPEN_BATCHES)[:SHOWN])
+    batches = list(Batch.objects.filter(state__in=OPEN_BATCHES, preview=False)[:SHOWN])
     made = generation_progress.counts_by_batch(
         Dialogue.objects.filter(batch__in=[batch.pk for batch in batches])
     )
@@ -130,7 +130,7 @@ def _server(row: Endpoint) -> Server:
 
 def _steps(user: User) -> list[Step]:
     """What a new installation needs, in order; nothing once a study has been made. Four queries."""
-    profiles, batches = ProfileSet.objects.exists(), Batch.objects.exists()
+    profiles, batches = ProfileSet.objects.exists(), Batch.objects.filter(preview=False).exists()
     raters = User.objects.filter(role=Role.RATER, is_active=True).exists()
     if Study.objects.listed().exists():
         return []

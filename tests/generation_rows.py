@@ -93,7 +93,16 @@ def speak(
         Attempt(turn_number=number, number=1, outcome=AttemptOutcome.ACCEPTED, **row, **shared)
         for number, row in enumerate(rows, start=1)
     )
-    Dialogue.objects.filter(pk=dialogue.pk).update(turn_count=len(texts))
+    number = len(texts)
+    Dialogue.objects.filter(pk=dialogue.pk).update(
+        turn_count=number,
+        requests=number,
+        prompt_tokens=100 * number,
+        completion_tokens=10 * number,
+        cached_tokens=number * (cached or 0),
+        cached_of_tokens=100 * number if cached is not None else 0,
+        reply_ms=500 * number,
+    )
     return turns
 
 

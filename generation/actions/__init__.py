@@ -28,6 +28,7 @@ from generation.actions.definitions import (
 from generation.actions.dialogues import corpus_of, import_dialogues, record_export
 from generation.actions.endpoints import add_endpoint, change_endpoint, set_endpoint_state
 from generation.actions.errors import Refused
+from generation.actions.previews import start_preview
 from generation.actions.profiles import (
     import_profiles,
     receive_profiles,
@@ -68,6 +69,7 @@ __all__ = [
     "retry_failed",
     "sample_profiles",
     "set_endpoint_state",
+    "start_preview",
     "store_upload",
     "sync_definitions",
     "waiting_upload",

@@ -28,6 +28,9 @@ def fitting(rows: QuerySet[ClientProfile], wanted: ProfileFilter) -> QuerySet[Cl
         rows = rows.filter(age__gte=wanted.min_age)
     if wanted.max_age is not None:
         rows = rows.filter(age__lte=wanted.max_age)
+    if wanted.findings:
+        spotless = Q(findings=[])
+        rows = rows.filter(spotless if wanted.findings == "none" else ~spotless)
     if wanted.profile_ids:
         rows = rows.filter(profile_id__in=wanted.profile_ids)
     for questionnaire, bands in wanted.bands.items():

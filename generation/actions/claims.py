@@ -26,6 +26,7 @@ from generation.models import (
     Endpoint,
     EndpointState,
     EngineEvent,
+    Origin,
 )
 
 # Claims in a row that end without a new turn and without an orderly hand-back: the dialogue
@@ -56,16 +57,15 @@ def claim_dialogues(
 ) -> list[int]:
     """Take up to ``limit`` dialogues, oldest first, for ``owner``. Returns their ids.
 
+    Previews come before all others: somebody waits for them, and they are three at most.
     Rows that another owner is taking at this moment are passed over, never waited for.
     """
     moment: Any = now or Now()
     _give_up_on_poison(moment)
-    rows = list(
-        claimable(models, now)
-        .order_by("pk")
-        .select_for_update(skip_locked=True, of=("self",))
-        .values_list("pk", "state", "batch_id")[:limit]
-    )
+    free = claimable(models, now).order_by("pk").select_for_update(skip_locked=True, of=("self",))
+    rows = list[tuple[int, str, int | None]]()
+    for some in (free.filter(origin=Origin.PREVIEW), free.exclude(origin=Origin.PREVIEW)):
+        rows += some.values_list("pk", "state", "batch_id")[: limit - len(rows)]
     ids = [pk for pk, _, _ in rows]
     if ids:
         Dialogue.objects.filter(pk__in=ids).update(

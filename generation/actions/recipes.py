@@ -91,10 +91,13 @@ def _sampling(
 
 
 def dialogues_for(
-    arm: Arm, profiles: Iterable[ClientProfile], replicates: Sequence[int]
+    arm: Arm,
+    profiles: Iterable[ClientProfile],
+    replicates: Sequence[int],
+    known: "DefinitionShelf | None" = None,
 ) -> list[Dialogue]:
     """Unsaved waiting dialogues, one per profile and replicate."""
-    known = _DefinitionShelf()
+    known = known or DefinitionShelf()
     protocol = arm_protocol(arm.protocol.toml, arm.switches)
     rows = []
     for profile in profiles:
@@ -124,7 +127,7 @@ def dialogue_seed(batch_seed: int, label: str, profile_id: str, replicate: int) 
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1
 
 
-class _DefinitionShelf:
+class DefinitionShelf:
     """Definitions by the hashes a profile names; most profiles name the same."""
 
     def __init__(self) -> None:

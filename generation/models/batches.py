@@ -38,6 +38,9 @@ class Batch(models.Model):
     risk_reason = models.CharField(
         max_length=300, blank=True, help_text="why they take part, where a protocol asks for it"
     )
+    preview = models.BooleanField(
+        default=False, help_text="a few dialogues for a look at a design; in no list, in no study"
+    )
     state = models.CharField(max_length=12, choices=BatchState.choices, default=BatchState.RUNNING)
     state_reason = models.CharField(max_length=300, blank=True)
     watched_from = models.DateTimeField(

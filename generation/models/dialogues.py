@@ -29,6 +29,7 @@ class Origin(models.TextChoices):
     IMPORTED = "imported", "Imported"
     DEMO = "demo", "Written for the demo"
     PRACTICE = "practice", "Written for practice"
+    PREVIEW = "preview", "Made for a preview"
 
 
 class DialogueQuerySet(models.QuerySet["Dialogue"]):

@@ -5,22 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 
 from generation import progress, words
 from generation.actions.definitions import arm_protocol
-from generation.models import (
-    Arm,
-    Batch,
-    BatchState,
-    Endpoint,
-    EndpointState,
-    EngineEvent,
-    Turn,
-)
-from generation.progress import Figures, Speed, Tokens
+from generation.costs import Spent, spent_by_arm
+from generation.models import Arm, Batch, BatchState, Endpoint, EndpointState, EngineEvent, Turn
+from generation.progress import Figures, Speed
+from generation.views.batch_plots import plots
 
 LOG_LINES = 12
 OVER = (BatchState.FINISHED, BatchState.CANCELLED)
@@ -43,33 +37,51 @@ class Tile:
 
 @dataclass(frozen=True)
 class ArmRow:
-    """One arm and how far it is."""
+    """One arm, how far it is and what it took."""
 
     arm: Arm
     figures: Figures
+    spent: Spent
 
     @property
     def in_words(self) -> str:
         """The name of its bar."""
         return f"Arm {self.arm.label}: {self.figures.counts.in_words}"
 
+    @property
+    def recipe(self) -> str:
+        """The protocol and what is switched in it."""
+        protocol = arm_protocol(self.arm.protocol.toml, self.arm.switches)
+        titles = {switch.key: switch.title for switch in protocol.switches}
+        set_so = [
+            titles.get(key, key) if value is True else f"{titles.get(key, key)}: {value}"
+            for key, value in self.arm.switches.items()
+        ]
+        return ", ".join([str(self.arm.protocol), *set_so])
+
+    @property
+    def cost(self) -> str:
+        """GPU hours so far."""
+        return words.figure(self.spent.gpu_hours) if self.spent.gpu_us else "–"
+
 
 def live_context(batch: Batch) -> dict[str, Any]:
-    """Everything on the page that changes while the batch runs. Seven queries."""
+    """Everything on the page that changes while the batch runs. Nine queries."""
     now = timezone.now()
     over = batch.state in OVER
     arms = list(batch.arms.select_related("protocol"))
     by_arm = progress.figures_by_arm(batch.dialogues.all())
-    rows = [ArmRow(arm, by_arm.get(arm.pk, Figures())) for arm in arms]
+    spent = spent_by_arm(batch.dialogues.all())
+    rows = [ArmRow(a, by_arm.get(a.pk, Figures()), spent.get(a.pk, Spent())) for a in arms]
     # Of dialogues that were imported nobody knows an arm.
     figures = progress.whole(list(by_arm.values()))
-    turns = Turn.objects.filter(dialogue__batch=batch)
-    spent = progress.tokens(turns)
-    speed = progress.speed(turns, until=(batch.finished_at or now) if over else now)
+    until = (batch.finished_at or now) if over else now
+    speed = progress.speed(Turn.objects.filter(dialogue__batch=batch), until=until)
     servers = _servers(arms)
     expected = [(row.figures, _expected(row.arm)) for row in rows]
     left = progress.seconds_left(expected, per_minute=speed.now)
     running = batch.state == BatchState.RUNNING
+    whole = sum((row.spent for row in rows), Spent())
     return {
         "batch": batch,
         "tone": TONES[BatchState(batch.state)],
@@ -79,12 +91,11 @@ def live_context(batch: Batch) -> dict[str, Any]:
         "counts": figures.counts,
         "lede": _lede(batch, arms, figures.counts.total),
         "sentence": _sentence(figures, left if running else None, now),
-        "tiles": _tiles(batch, figures, spent, speed, servers) if arms else [],
-        "speed": speed,
-        "speed_words": _speed_words(speed, over=over),
-        "speed_rows": _speed_rows(speed),
+        "tiles": _tiles(batch, figures, whole, speed) if arms else [],
+        "plots": plots(batch, speed, until=until) if arms else [],
+        "servers": _servers_words(servers) if running else "",
         "failures": progress.failures(batch.dialogues.all()) if figures.counts.failed else [],
-        "log": _log(batch),
+        "log": list(decisions(batch)[:LOG_LINES]),
         "waiting_for": _waiting_for(arms, servers) if running and figures.counts.open else [],
     }
 
@@ -96,11 +107,11 @@ def _lede(batch: Batch, arms: Sequence[Arm], dialogues: int) -> str:
     number = words.count(dialogues, "dialogue")
     if not arms:
         return f"{number}, imported {day}{by}"
-    protocols = ", ".join(sorted({str(arm.protocol) for arm in arms}))
     several = f" in {len(arms)} arms" if len(arms) > 1 else ""
+    narrowed = "some profiles of " if batch.profile_filter or not batch.with_risk else ""
     return (
-        f"{number} from “{batch.profile_set.name}”{several}, {batch.per_profile} per profile,"
-        f" protocol {protocols}, seed {batch.seed}, started {day}{by}"
+        f"{number} from {narrowed}“{batch.profile_set.name}”{several},"
+        f" {batch.per_profile} per profile, seed {batch.seed}, started {day}{by}"
     )
 
 
@@ -118,42 +129,56 @@ def _sentence(figures: Figures, left: float | None, now: datetime) -> str:
     return f"{figures.counts.in_words}; about {span} left (ends near {day}{end:%H:%M})"
 
 
-def _tiles(
-    batch: Batch, figures: Figures, spent: Tokens, speed: Speed, servers: Sequence[Endpoint]
-) -> list[Tile]:
+# -- tiles ---------------------------------------------------------------------------------
+
+
+def _tiles(batch: Batch, figures: Figures, spent: Spent, speed: Speed) -> list[Tile]:
+    each = spent.completion_tokens / figures.turns if figures.turns else 0
     return [
-        _speed_tile(batch, figures, spent, speed),
+        _speed_tile(batch, figures, speed),
         Tile(
             "Tokens written",
-            words.compact(spent.written),
-            f"{spent.each:.0f} a turn" if spent.turns else "no turn yet",
+            words.compact(spent.completion_tokens),
+            f"{each:.0f} a turn" if figures.turns else "no turn yet",
         ),
         Tile("Prompt tokens from cache", *_cache(spent)),
-        Tile("Dialogues in flight", words.compact(figures.counts.running), _servers_words(servers)),
+        Tile("Cost so far", *_cost(spent, figures.counts.complete)),
     ]
 
 
-def _speed_tile(batch: Batch, figures: Figures, spent: Tokens, speed: Speed) -> Tile:
+def _speed_tile(batch: Batch, figures: Figures, speed: Speed) -> Tile:
     if batch.state not in OVER:
-        made = f"{words.count(spent.turns, 'turn')} so far" if spent.turns else "no turn yet"
-        return Tile("Turns per minute", _rate(speed.now), made)
+        flying = f"{words.count(figures.counts.running, 'dialogue')} in flight"
+        return Tile("Turns per minute", words.rate(speed.now), flying)
     took = figures.last - figures.first if figures.first and figures.last else timedelta()
     minutes = took / timedelta(minutes=1)
-    mean = _rate(spent.turns / minutes) if minutes else "none"
+    mean = words.rate(figures.turns / minutes) if minutes else "none"
     span = f" in {words.duration(took.total_seconds())}" if minutes else ""
-    return Tile("Turns per minute", mean, f"{words.count(spent.turns, 'turn')}{span}")
+    return Tile("Turns per minute", mean, f"{words.count(figures.turns, 'turn')}{span}")
 
 
-def _rate(per_minute: float) -> str:
-    return f"{per_minute:.1f}" if 0 < per_minute < 10 else words.compact(per_minute)
+def _cache(spent: Spent) -> tuple[str, str]:
+    if not spent.requests:
+        return "none", "no request yet"
+    if spent.cached_share is None:
+        return "not reported", f"{words.compact(spent.prompt_tokens)} read"
+    share = words.share(spent.cached_tokens, spent.cached_of_tokens)
+    return share, f"of {words.compact(spent.cached_of_tokens)} read"
 
 
-def _cache(spent: Tokens) -> tuple[str, str]:
-    if not spent.turns:
-        return "none", "no turn yet"
-    if spent.cached is None:
-        return "not reported", f"{words.compact(spent.read)} read"
-    return words.share(spent.cached, spent.cached_of), f"of {words.compact(spent.cached_of)} read"
+def _cost(spent: Spent, complete: int) -> tuple[str, str]:
+    """GPU time; what it costs where servers have a price; the share of a complete dialogue."""
+    if not spent.gpu_us:
+        return "none", "no request yet" if not spent.requests else "not measured"
+    said = []
+    if spent.money:
+        said.append(f"price {spent.money:,.2f}" + (" in part" if spent.unpriced_us else ""))
+    if complete:
+        said.append(f"{words.figure(spent.gpu_hours / complete)} h a dialogue")
+    return f"{words.figure(spent.gpu_hours)} GPU h", ", ".join(said)
+
+
+# -- servers -------------------------------------------------------------------------------
 
 
 def _servers(arms: Sequence[Arm]) -> list[Endpoint]:
@@ -164,11 +189,12 @@ def _servers(arms: Sequence[Arm]) -> list[Endpoint]:
 
 def _servers_words(servers: Sequence[Endpoint]) -> str:
     if not servers:
-        return "no model server"
-    if len(servers) <= 2:
-        return "; ".join(f"{row.name} {row.get_state_display().lower()}" for row in servers)
+        return "No model server."
+    if len(servers) <= 3:
+        said = "; ".join(f"{row.name} {row.get_state_display().lower()}" for row in servers)
+        return f"{said}."
     ready = sum(row.state == EndpointState.READY for row in servers)
-    return f"{ready} of {len(servers)} model servers ready"
+    return f"{ready} of {len(servers)} model servers ready."
 
 
 def _waiting_for(arms: Sequence[Arm], servers: Sequence[Endpoint]) -> list[str]:
@@ -190,29 +216,9 @@ def _why_waiting(model: str, servers: Sequence[Endpoint]) -> str:
     return f"No model server for {model} is ready; dialogues wait. {states}."
 
 
-def _log(batch: Batch) -> list[EngineEvent]:
-    """The newest decisions on this batch, and those on all batches since it began."""
+def decisions(batch: Batch) -> QuerySet[EngineEvent]:
+    """What was decided on this batch, and on all batches while it ran; newest first."""
     shared = Q(batch=None, at__gte=batch.created_at)
     if batch.finished_at:
         shared &= Q(at__lte=batch.finished_at)
-    return list(EngineEvent.objects.filter(Q(batch=batch) | shared).order_by("-pk")[:LOG_LINES])
-
-
-def _speed_words(speed: Speed, *, over: bool) -> str:
-    """What the line shows, in one sentence: also the picture's name."""
-    if not speed.points:
-        return "No turn in the last hour." if not over else "No turn was made."
-    start = timezone.localtime(speed.points[0].at)
-    end = f"{timezone.localtime(speed.points[-1].at):%H:%M}" if over else "now"
-    return f"{start:%H:%M} to {end}; at most {_rate(speed.peak)} turns per minute."
-
-
-def _speed_rows(speed: Speed) -> list[tuple[datetime, str]]:
-    """At most twelve rows of the line as a table."""
-    if not speed.points:
-        return []
-    step = -(-len(speed.points) // 12)
-    parts = [speed.points[at : at + step] for at in range(0, len(speed.points), step)]
-    return [
-        (part[0].at, _rate(sum(point.per_minute for point in part) / len(part))) for part in parts
-    ]
+    return EngineEvent.objects.filter(Q(batch=batch) | shared).order_by("-pk")

@@ -11,15 +11,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 from generation import actions, progress, words
 from generation.actions import Refused
 from generation.filters import BatchFilter, DialogueFilter
-from generation.forms import BatchForm, initial_from
+from generation.forms import ExtendForm
 from generation.models import Batch, BatchState, Dialogue
-from generation.views.batch_page import OVER, TONES, live_context
+from generation.views.batch_page import OVER, TONES, decisions, live_context
 from generation.views.dialogue_page import TONES as DIALOGUE_TONES
 from generation.views.dialogue_page import with_findings
-from generation.views.page import SeeOther, go_to, keyset_page, show
+from generation.views.page import STOP_POLLING, SeeOther, keyset_page
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
-STOP_POLLING = 286  # htmx: take this answer and ask no more
 DIALOGUES_SHOWN = 25
 SMALL_BATCH = 5000
 
@@ -29,7 +28,7 @@ SMALL_BATCH = 5000
 def batch_list(request: AuthenticatedRequest) -> HttpResponse:
     """All batches, newest first, with how far each is."""
     chosen = BatchFilter(request.GET)
-    rows = Batch.objects.select_related("created_by", "profile_set")
+    rows = Batch.objects.filter(preview=False).select_related("created_by", "profile_set")
     if state := chosen.chosen("state"):
         rows = rows.filter(state=state)
     page = keyset_page(rows, request.GET, size=20)
@@ -55,52 +54,6 @@ def _rights(request: AuthenticatedRequest) -> dict[str, bool]:
     }
 
 
-@require_http_methods(["GET", "POST"])
-@require(Verb.MANAGE_BATCHES)
-def batch_create(request: AuthenticatedRequest) -> HttpResponseBase:
-    """The form of a new batch; ``?from=ID`` or ``?profile_set=ID`` fills it in beforehand."""
-    if request.method == "GET":
-        return _form_page(request, BatchForm(initial=_initial(request)))
-    form = BatchForm(request.POST)
-    valid = form.is_valid()
-    if request.POST.get("action") == "estimate":
-        return _estimate(request, form)
-    if not valid:
-        return _form_page(request, form, status=422)
-    try:
-        made = actions.create_batch(**form.cleaned_data, by=request.user)
-    except Refused as refused:
-        form.add_error(None, str(refused))
-        return _form_page(request, form, status=422)
-    messages.success(request, f"The batch “{made.name}” was started.")
-    return go_to(request, reverse("generation:batch_detail", args=[made.pk]))
-
-
-def _initial(request: AuthenticatedRequest) -> dict[str, Any]:
-    like = request.GET.get("from", "")
-    if like.isdecimal() and (batch := Batch.objects.filter(pk=int(like[:18])).first()):
-        return initial_from(batch)
-    chosen = request.GET.get("profile_set", "")
-    return {"profile_set": chosen} if chosen.isdecimal() else {}
-
-
-def _estimate(request: AuthenticatedRequest, form: BatchForm) -> HttpResponse:
-    """What the batch would ask for; the form stays as it is and complains of nothing yet."""
-    context = {"form": form, "estimate": form.estimate()}
-    if request.htmx:
-        return render(request, "generation/batch_create.html#estimate", context)
-    shown = BatchForm(initial={name: request.POST.get(name, "") for name in form.fields})
-    return _form_page(request, shown)
-
-
-def _form_page(
-    request: AuthenticatedRequest, form: BatchForm, *, status: int = 200, **more: Any
-) -> HttpResponse:
-    context = {"form": form, "estimate": form.estimate(), **_rights(request), **more}
-    template = "generation/batch_create.html"
-    return show(request, template, context, part="form", status=status)
-
-
 @require_GET
 @require(Verb.SEE_BATCHES)
 def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
@@ -119,7 +72,10 @@ def batch_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
         "filter": chosen,
         "page": keyset_page(rows, request.GET, size=DIALOGUES_SHOWN, dress=with_findings),
         "tones": DIALOGUE_TONES,
-        "cancel": _question("cancel", batch),
+        "questions": [
+            {"verb": verb, "question": _question(verb, batch), "tone": tone}
+            for verb, tone in (("cancel", "danger"), ("retry", ""))
+        ],
         **_polling(request, batch, live["counts"].total),
     }
     context["head_key"] = f"{batch.state}-{live['counts'].failed > 0}"
@@ -166,23 +122,44 @@ QUESTIONS = {
         "They go on from their last stored turn.",
         "Retry failed",
     ),
+    "extend": (
+        "Add dialogues to {name}?",
+        "Each profile gets so many more in each arm, with seeds of their own. What is made stays.",
+        "Add them",
+    ),
 }
 
 
 @require_http_methods(["GET", "POST"])
 @require(Verb.MANAGE_BATCHES)
 def batch_action(request: AuthenticatedRequest, batch_id: int, verb: str) -> HttpResponseBase:
-    """Ask before, then pause, resume, cancel or retry."""
+    """Ask before, then pause, resume, cancel, retry or extend."""
     batch = get_object_or_404(Batch, pk=batch_id)
-    if request.method == "GET":
-        title, text, label = _question(verb, batch)
-        context = {"batch": batch, "verb": verb, "title": title, "text": text, "label": label}
-        return render(request, "generation/batch_action.html", context)
+    form = ExtendForm(request.POST or None) if verb == "extend" else None
+    if request.method == "GET" or (form and not form.is_valid()):
+        return _ask(request, batch, verb, form)
+    count = form.cleaned_data["count"] if form else 0
     try:
-        messages.success(request, _act(batch, verb, request))
+        messages.success(request, _act(batch, verb, request, count))
     except Refused as refused:
         messages.error(request, str(refused))
     return SeeOther(reverse("generation:batch_detail", args=[batch.pk]))
+
+
+def _ask(
+    request: AuthenticatedRequest, batch: Batch, verb: str, form: ExtendForm | None
+) -> HttpResponse:
+    title, text, label = _question(verb, batch)
+    context = {
+        "batch": batch,
+        "verb": verb,
+        "title": title,
+        "text": text,
+        "label": label,
+        "form": form,
+    }
+    status = 200 if request.method == "GET" else 422
+    return render(request, "generation/batch_action.html", context, status=status)
 
 
 def _question(verb: str, batch: Batch) -> tuple[str, str, str]:
@@ -191,7 +168,7 @@ def _question(verb: str, batch: Batch) -> tuple[str, str, str]:
     return title.format(name=batch.name), text, label
 
 
-def _act(batch: Batch, verb: str, request: AuthenticatedRequest) -> str:
+def _act(batch: Batch, verb: str, request: AuthenticatedRequest, count: int) -> str:
     """Do it and say so."""
     if verb == "pause":
         actions.pause_batch(batch=batch, by=request.user)
@@ -202,5 +179,17 @@ def _act(batch: Batch, verb: str, request: AuthenticatedRequest) -> str:
     if verb == "cancel":
         number = actions.cancel_batch(batch=batch, by=request.user)
         return f"The batch is cancelled; {words.count(number, 'dialogue')} given up."
+    if verb == "extend":
+        number = actions.add_replicates(batch=batch, count=count, by=request.user)
+        return f"{words.count(number, 'dialogue')} added."
     number = actions.retry_failed(batch=batch, by=request.user)
     return f"{words.count(number, 'dialogue')} tried again."
+
+
+@require_GET
+@require(Verb.SEE_BATCHES)
+def batch_log(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
+    """All that was decided on a batch, newest first."""
+    batch = get_object_or_404(Batch, pk=batch_id)
+    page = keyset_page(decisions(batch), request.GET, size=100)
+    return render(request, "generation/batch_log.html", {"batch": batch, "page": page})

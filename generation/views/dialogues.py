@@ -28,6 +28,7 @@ from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
 ORIGIN_WORDS = {
     Origin.GENERATED: "A model wrote both parts. No real client speaks here.",
+    Origin.PREVIEW: "Made by a model for a preview; in no list and no study.",
     Origin.DEMO: "Written for this project. No real client speaks here.",
     Origin.PRACTICE: "Written for raters to practise on. No real client speaks here.",
     Origin.IMPORTED: "Made elsewhere and imported from a file.",

@@ -13,6 +13,7 @@ from generation import words
 from sqpsych_site.roles import AuthenticatedRequest
 
 Row = TypeVar("Row", bound=Model)
+STOP_POLLING = 286  # htmx: take this answer and ask no more
 PAGE_SIZE = 50
 COUNTED_UP_TO = 1000
 _NOT_KEPT = frozenset({"older", "newer", "seen"})

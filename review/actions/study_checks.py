@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from generation.models import Batch, Dialogue, DialogueState
+from generation.models import Batch, Dialogue, DialogueState, Origin
 from review.actions.errors import Refused
 from review.actions.instruments import current_instruments
 from review.models import Instrument, Study
@@ -88,6 +88,8 @@ def dialogue_rows(dialogues: Iterable[Dialogue] | None, batch: Batch | None) -> 
             "unfinished",
             f"{unfinished} of the {len(rows)} dialogues are not complete; leave them out.",
         )
+    if any(row.origin == Origin.PREVIEW for row in rows):
+        raise Refused("preview", "Dialogues of a preview are not for studies; leave them out.")
     if not rows:
         where = f"The batch “{batch.name}”" if batch else "The selection"
         raise Refused("no_dialogues", f"{where} has no complete dialogue to rate.")

@@ -82,10 +82,11 @@ def test_from_profiles_to_the_csv(
     expect(page.locator("main")).to_contain_text("P-1")
 
     page.goto(f"{live_server.url}/batches/new/")
-    page.locator("[name=name]").fill("first")
     page.locator("select[name=profile_set]").select_option(str(ProfileSet.objects.get().pk))
-    page.locator("[name=protocol][value=short]").check()
-    page.locator("[name=per_profile]").fill("1")
+    expect(page.locator("#estimate")).to_contain_text("of 2 profiles fit")
+    page.locator("select[name=arm-0-protocol]").select_option("short")
+    expect(page.locator(".arm summary")).to_have_text("About short")
+    page.locator("[name=name]").fill("first")
     page.locator("main form button.primary").click()
     expect(page.locator("main")).to_contain_text("2 complete", timeout=400_000)
 

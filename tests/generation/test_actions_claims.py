@@ -15,7 +15,15 @@ from generation.actions import (
     retry_failed,
 )
 from generation.actions.claims import MAX_CLAIMS, served_models
-from generation.models import Batch, BatchState, Dialogue, DialogueState, Endpoint, EngineEvent
+from generation.models import (
+    Batch,
+    BatchState,
+    Dialogue,
+    DialogueState,
+    Endpoint,
+    EngineEvent,
+    Origin,
+)
 from tests.fakes.model_server import FakeModelServer
 from tests.generation.engine_cases import counts, endpoint_for, small_batch
 
@@ -141,3 +149,10 @@ def test_paused_batch_is_not_finished(batch: Batch) -> None:
     pause_batch(batch=batch, by=None)
     batch.dialogues.update(state=DialogueState.COMPLETE)
     assert finish_batches() == []
+
+
+def test_previews_are_claimed_before_older_dialogues(batch: Batch) -> None:
+    first, second, third = batch.dialogues.order_by("pk").values_list("pk", flat=True)
+    batch.dialogues.filter(pk__in=[second, third]).update(origin=Origin.PREVIEW)
+    assert claim_dialogues(owner=ONE, limit=1, models=MODELS, now=NOON) == [second]
+    assert claim_dialogues(owner=ONE, limit=2, models=MODELS, now=NOON) == [third, first]

@@ -30,11 +30,13 @@ READING = {
     "batch_list": {"researcher"},
     "batch_create": set(),
     "batch_detail": {"researcher"},
+    "batch_log": {"researcher"},
     "batch_action": set(),
     "dialogue_list": {"researcher"},
     "dialogue_detail": {"researcher"},
     "attempt_detail": {"researcher"},
     "endpoint_list": set(),
+    "endpoint_detail": set(),
 }
 
 
@@ -59,6 +61,8 @@ def _addresses(batch: Batch) -> dict[str, str]:
         "questionnaire_detail": [questionnaire.pk],
         "questionnaire_file": [questionnaire.pk],
         "batch_detail": [batch.pk],
+        "batch_log": [batch.pk],
+        "endpoint_detail": [Endpoint.objects.latest("pk").pk],
         "batch_action": [batch.pk, "pause"],
         "dialogue_detail": [dialogue.uid],
         "attempt_detail": [dialogue.uid, 1, 1],

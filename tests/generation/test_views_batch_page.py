@@ -2,17 +2,28 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from generation import actions
 from generation.actions.claims import finish_batches
-from generation.models import Batch, BatchState, DialogueState, Endpoint, EngineEvent
+from generation.actions.recipes import ArmSpec
+from generation.models import (
+    Batch,
+    BatchSample,
+    BatchState,
+    DialogueState,
+    Endpoint,
+    EngineEvent,
+)
 from sqpsych_site.models import User
 from tests import generation_rows as rows
 
@@ -47,7 +58,9 @@ def test_page_tells_progress_in_words_and_figures(person: Client) -> None:
     tiles = {tile.label: (tile.value, tile.hint) for tile in response.context["tiles"]}
     assert tiles["Tokens written"] == ("90", "10 a turn")
     assert tiles["Prompt tokens from cache"] == ("75 %", "of 600 read")
-    assert tiles["Dialogues in flight"] == ("1", "gpu-1 ready")
+    assert tiles["Turns per minute"][1] == "1 dialogue in flight"
+    assert tiles["Cost so far"] == ("none", "not measured")
+    assert response.context["servers"] == "gpu-1 ready."
     (arm,) = response.context["arms"]
     assert (arm.arm.label, arm.figures.exchanges, arm.figures.counts.failed) == ("A", 3.0, 1)
     (failed,) = response.context["failures"]
@@ -57,7 +70,10 @@ def test_page_tells_progress_in_words_and_figures(person: Client) -> None:
         "turn 3",
     )
     page = response.content.decode()
-    assert f'href="/dialogues/?batch={batch.pk}&amp;reason=loops"' in page
+    query = f"?batch={batch.pk}&amp;reason=loops"
+    assert f'href="/dialogues/{query}"' in page
+    second = batch.dialogues.order_by("pk")[1]
+    assert f'href="/dialogues/{second.uid}/{query}"' in page
     assert "The batch was started with 4 dialogues." in page
 
 
@@ -70,7 +86,7 @@ def test_page_of_a_new_batch_promises_no_time(person: Client) -> None:
         "Turns per minute": "0",
         "Tokens written": "0",
         "Prompt tokens from cache": "none",
-        "Dialogues in flight": "0",
+        "Cost so far": "none",
     }
 
 
@@ -87,8 +103,72 @@ def test_page_costs_the_same_for_any_number_of_dialogues(
     size: int, headers: dict[str, str], person: Client, django_assert_num_queries: Queries
 ) -> None:
     batch = _busy(rows.make_batch(size))
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(15):
         person.get(f"/batches/{batch.pk}/", headers=headers)
+
+
+def test_page_tells_the_cost_in_gpu_time_and_money(person: Client) -> None:
+    batch = rows.make_batch(2)
+    first, second = batch.dialogues.order_by("pk")
+    hour = 3_600_000_000
+    rows.complete(first, requests=9, gpu_us=2 * hour, cost=Decimal("4.00"))
+    rows.run(second)
+    batch.dialogues.filter(pk=second.pk).update(requests=1, gpu_us=hour, unpriced_us=hour)
+    response = person.get(f"/batches/{batch.pk}/")
+    tile = response.context["tiles"][3]
+    assert (tile.value, tile.hint) == ("3 GPU h", "price 4.00 in part, 3 h a dialogue")
+    assert response.context["arms"][0].cost == "3"
+    batch.dialogues.update(cost=0, unpriced_us=F("gpu_us"))
+    tile = person.get(f"/batches/{batch.pk}/").context["tiles"][3]
+    assert (tile.value, tile.hint) == ("3 GPU h", "3 h a dialogue")
+
+
+def test_page_draws_what_was_in_flight(person: Client) -> None:
+    batch = rows.make_batch(1)
+    now = timezone.now()
+    engine = uuid4()
+    BatchSample.objects.bulk_create(
+        BatchSample(
+            batch=batch,
+            engine=engine,
+            at=now - timedelta(seconds=10 * age),
+            dialogues=8 - age,
+            requests=4 - age,
+            turns=3,
+        )
+        for age in (1, 2, 3)
+    )
+    Batch.objects.filter(pk=batch.pk).update(created_at=now - timedelta(minutes=5))
+    response = person.get(f"/batches/{batch.pk}/")
+    speed, flight = response.context["plots"]
+    assert (speed.words, speed.lines, speed.rows) == ("No turn in this time.", (), ())
+    assert flight.words.endswith("at most 7 at once. Dashed: requests sent.")
+    assert [values for _, values in flight.rows] == [("5", "1"), ("6", "2"), ("7", "3")]
+    assert len(flight.lines) == 2
+    page = response.content.decode()
+    assert page.count("<polyline") == 2
+    assert "<caption>Dialogues in flight</caption>" in page
+
+
+def test_arm_tells_its_recipe_and_leads_to_its_dialogues(person: Client) -> None:
+    rows.make_server()
+    batch = actions.create_batch(
+        name="two",
+        profile_set=rows.make_set(1),
+        arms=[
+            ArmSpec("A", "sqpsych", rows.MODEL, rows.MODEL),
+            ArmSpec("B", "sqpsych", rows.MODEL, rows.MODEL, {}, {"no_questionnaire": True}),
+        ],
+        by=None,
+    )
+    response = person.get(f"/batches/{batch.pk}/")
+    first, second = response.context["arms"]
+    assert first.recipe == str(first.arm.protocol)
+    assert second.recipe == f"{second.arm.protocol}, No questionnaire"
+    page = response.content.decode()
+    assert f'href="/dialogues/?batch={batch.pk}&amp;arm={second.arm.pk}"' in page
+    only = person.get(f"/batches/{batch.pk}/?arm={second.arm.pk}").context["page"].rows
+    assert [each.arm_id for each in only] == [second.arm.pk]
 
 
 def test_page_says_when_no_server_is_ready(person: Client) -> None:
@@ -122,7 +202,7 @@ def test_running_page_asks_again_for_its_parts(person: Client) -> None:
     parts = again.content.decode()
     assert "<html" not in parts
     for part in (
-        *("progress", "tiles", "arms", "speed", "speed-table", "failures", "log", "dialogues"),
+        *("progress", "tiles", "arms", "plots", "plot-tables", "failures", "log", "dialogues"),
     ):
         assert f'id="batch-{part}"' in parts
     assert parts.count('hx-swap-oob="true"') == 8
@@ -188,6 +268,14 @@ def test_log_shows_the_newest_decisions(person: Client) -> None:
     assert log == [f"decision {n}" for n in range(19, 7, -1)]
     log = [event.message for event in person.get(f"/batches/{other.pk}/").context["log"]]
     assert log == ["Everything waits.", "The batch was started with 1 dialogues."]
+    response = person.get(f"/batches/{batch.pk}/log/")
+    told = [event.message for event in response.context["page"].rows]
+    assert told == [
+        *(f"decision {n}" for n in range(19, -1, -1)),
+        "Everything waits.",
+        "The batch was started with 1 dialogues.",
+    ]
+    assert person.get(f"/batches/{batch.pk}/log/?older=1").context["page"].rows == []
 
 
 def test_imported_batch_has_a_page_without_engine(person: Client, coordinator: User) -> None:
@@ -204,6 +292,7 @@ def test_imported_batch_has_a_page_without_engine(person: Client, coordinator: U
     page = response.content.decode()
     assert "1 dialogue, imported " in page
     assert "Turns per minute" not in page
+    assert "Add dialogues" not in page
     assert "Duplicate" not in page
 
 
@@ -220,7 +309,14 @@ def test_researcher_sees_but_cannot_act(
 ) -> None:
     batch = _busy(rows.make_batch(4))
     page = client_of(researcher).get(f"/batches/{batch.pk}/").content.decode()
-    for word in ("Pause", "Retry failed", "Duplicate", "/profiles/", "/endpoints/"):
+    for word in (
+        "Pause",
+        "Retry failed",
+        "Add dialogues",
+        "Duplicate",
+        "/profiles/",
+        "/endpoints/",
+    ):
         assert word not in page
 
 
@@ -256,6 +352,24 @@ def test_retry_lets_failed_dialogues_wait_again(person: Client) -> None:
     assert not batch.dialogues.filter(state=DialogueState.FAILED).exists()
 
 
+def test_extend_adds_dialogues_to_each_arm(person: Client) -> None:
+    batch = rows.make_batch(2)
+    url = reverse("generation:batch_action", args=[batch.pk, "extend"])
+    for wrong in ("", "0", "x", "1001"):
+        response = person.post(url, {"count": wrong})
+        assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert "error-summary" in response.content.decode()
+    assert batch.dialogues.count() == 2
+    page = person.post(url, {"count": 3}, follow=True).content.decode()
+    assert "6 dialogues added." in page
+    assert batch.dialogues.count() == 8
+    actions.cancel_batch(batch=batch, by=None)
+    assert (
+        "was cancelled; start a new one"
+        in person.post(url, {"count": 1}, follow=True).content.decode()
+    )
+
+
 def test_act_twice_says_why_not(person: Client) -> None:
     batch = rows.make_batch(1)
     _act(person, batch, "pause")
@@ -263,7 +377,7 @@ def test_act_twice_says_why_not(person: Client) -> None:
     assert "Problem:</strong> The batch “pilot” is not running" in page
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry", "extend"])
 def test_asking_before_changes_nothing(verb: str, person: Client) -> None:
     batch = rows.make_batch(1)
     response = person.get(reverse("generation:batch_action", args=[batch.pk, verb]))

@@ -20,6 +20,7 @@ GOOD = {
     "base_url": "http://127.0.0.1:8000/v1",
     "model": "smollm2",
     "max_concurrency": 16,
+    "gpus": 1,
     "api_key_name": "CLUSTER_API_KEY",
     "supports_seed": "on",
 }
@@ -125,3 +126,37 @@ def test_switch_is_no_link(person: Client) -> None:
     url = reverse("generation:endpoint_switch", args=[row.pk, "disable"])
     assert person.get(url).status_code == HTTPStatus.METHOD_NOT_ALLOWED
     assert person.post("/endpoints/999/disable/").status_code == HTTPStatus.NOT_FOUND
+
+
+def test_use_and_price_of_a_server_can_be_changed(person: Client) -> None:
+    row = rows.make_server(context_length=8192, abilities={"cached_tokens": True})
+    url = f"{URL}{row.pk}/"
+    page = person.get(url).content.decode()
+    assert "8,192 tokens" in page
+    assert "cached tokens: yes" in page
+    given = {"max_concurrency": 64, "gpus": 4, "price_per_hour": "12.5", "supports_seed": "on"}
+    response = person.post(url, given)
+    assert (response.status_code, response["Location"]) == (HTTPStatus.SEE_OTHER, URL)
+    row.refresh_from_db()
+    assert (row.max_concurrency, row.gpus, row.supports_seed) == (64, 4, True)
+    assert str(row.price_per_hour) == "12.500"
+    assert ">12.50</td>" in person.get(URL).content.decode()
+    assert AuditEntry.objects.filter(action="endpoint.change").count() == 1
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+@pytest.mark.parametrize(
+    "change", [{"gpus": 0}, {"price_per_hour": "-1"}, {"price_per_hour": "NaN"}, {"gpus": HOSTILE}]
+)
+def test_wrong_use_of_a_server_is_refused(
+    change: dict[str, Any], headers: dict[str, str], person: Client
+) -> None:
+    row = rows.make_server()
+    given = {"max_concurrency": 64, "gpus": 4} | change
+    response = person.post(f"{URL}{row.pk}/", given, headers=headers)
+    assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    page = response.content.decode()
+    assert "errorlist" in page
+    assert ("<html" in page) == (not headers)
+    row.refresh_from_db()
+    assert (row.max_concurrency, row.gpus) == (32, 1)

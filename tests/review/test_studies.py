@@ -186,6 +186,13 @@ def test_study_needs_a_name(rater, name):
     assert refusal(raters=[rater], name=name) == "A study needs a name."
 
 
+def test_dialogue_of_a_preview_is_refused(rater):
+    dialogues = [make_dialogue(), make_dialogue(origin="preview")]
+    assert refusal(raters=[rater], dialogues=dialogues) == (
+        "Dialogues of a preview are not for studies; leave them out."
+    )
+
+
 def test_name_that_is_taken_is_refused(rater):
     made([rater])
     assert refusal(raters=[rater], name=" Pilot ") == (

@@ -77,10 +77,15 @@ def _batch(scene: Scene) -> dict[str, Any]:
     return {
         "name": "a new batch",
         "profile_set": scene.profile_set.pk,
-        "protocol": "sqpsych",
-        "model": scene.endpoint.model,
         "per_profile": 1,
         "seed": 1,
+        "with_risk": "on",
+        "risk_reason": "a study of risk",
+        "arms": 1,
+        "arm-0-label": "A",
+        "arm-0-protocol": "sqpsych",
+        "arm-0-therapist_model": scene.endpoint.model,
+        "arm-0-client_model": scene.endpoint.model,
     }
 
 
@@ -111,6 +116,7 @@ def _server(_: Scene) -> dict[str, Any]:
         "base_url": "http://127.0.0.1:8009/v1",
         "model": "some-model",
         "max_concurrency": 4,
+        "gpus": 1,
     }
 
 
@@ -200,7 +206,9 @@ TABLE: dict[str, Address] = {
     "generation:questionnaire_file": Address(MANAGERS, "405", _gad7, missing=(0,)),
     "generation:batch_list": Address(STAFF, "405"),
     "generation:batch_create": Address(MANAGERS, MANAGE, data=_batch),
+    "generation:preview_detail": Address("403 404 403 404", "405", lambda s: [s.batch.pk]),
     "generation:batch_detail": Address(STAFF, "405", lambda s: [s.batch.pk], missing=(0,)),
+    "generation:batch_log": Address(STAFF, "405", lambda s: [s.batch.pk], missing=(0,)),
     "generation:batch_action": Address(
         MANAGERS, MANAGE, lambda s: [s.batch.pk, "pause"], missing=(0, "pause")
     ),
@@ -212,6 +220,13 @@ TABLE: dict[str, Address] = {
         STAFF, "405", lambda s: [s.dialogue.uid, 2, 1], missing=(NOWHERE, 2, 1)
     ),
     "generation:endpoint_list": Address(MANAGERS, MANAGE, data=_server),
+    "generation:endpoint_detail": Address(
+        MANAGERS,
+        MANAGE,
+        lambda s: [s.endpoint.pk],
+        lambda _: {"max_concurrency": 8, "gpus": 2},
+        missing=(0,),
+    ),
     "generation:endpoint_switch": Address(
         "405", MANAGE, lambda s: [s.endpoint.pk, "disable"], missing=(0, "disable")
     ),
