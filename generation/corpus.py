@@ -1,193 +1,166 @@
 """Dialogues as files: utterances as rows, chat messages, and SQPsychConv's columns (pure).
 
-- ``turns``: CSV, one utterance a row; needs ``dialogue_id, turn, role, text``, may have more.
+- ``sqpsychconv``: the columns of Vu et al. 2025 (arXiv 2510.25384), the dialogue as one string;
+  as CSV, ``sqpsychconv-jsonl`` or ``sqpsychconv-parquet``.
 - ``messages``: JSONL, one dialogue a line; the therapist is ``assistant``, the client ``user``.
-- ``sqpsychconv``: CSV with the columns of Vu et al. 2025 (arXiv 2510.25384); written only.
+- ``turns``: CSV, one utterance a row, or ``turns-parquet``.
+- ``folder``: what Hugging Face ``datasets`` loads; see corpus_folder.py.
 
-What goes out in the first two comes back in equal. Every export says that it is synthetic. A CSV
-cell that a spreadsheet would run as a formula gets one apostrophe in front, taken off again when
-read.
+What goes out comes back in equal. Every export says that it is synthetic. A CSV cell that a
+spreadsheet would run as a formula gets one apostrophe in front, taken off again when read.
 """
+
+from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Final
 
-from generation.plain_text import control_character
-from generation.profile_files import guard_formula
-from generation.utterances import CLIENT, THERAPIST, Role
-
-FORMATS: Final = ("sqpsychconv", "messages", "turns")
-READABLE: Final = ("turns", "messages")
-MAX_BYTES: Final = 200 * 1024 * 1024
-MAX_TEXT: Final = 100_000
-MAX_ID: Final = 120
-MAX_TURNS: Final = 2_000
-NEEDED: Final = ("dialogue_id", "turn", "role", "text")
-TURN_COLUMNS: Final = (
-    *NEEDED,
-    "profile_id",
-    "condition",
-    "protocol",
-    "therapist_model",
-    "client_model",
-    "replicate",
-    "seed",
-    "attempts",
-    "finish_reason",
-    "prompt_tokens",
-    "completion_tokens",
-    "synthetic",
+from generation.corpus_parquet import parquet_columns, parquet_rows, write_parquet
+from generation.corpus_parts import (
+    FACTS,
+    FIGURES,
+    MAX_BYTES,
+    MAX_TURNS,
+    MESSAGE_ROLES,
+    CorpusDialogue,
+    CorpusError,
+    CorpusTurn,
+    checked_facts,
+    checked_key,
+    checked_role,
+    checked_text,
+    file_name,
 )
-_PAPERS_COLUMNS: Final = ("file_id", "condition", "client_model", "therapist_model", "dialogue")
-SQPSYCHCONV_COLUMNS: Final = (*_PAPERS_COLUMNS, "synthetic")
-_ROLES: Final[dict[str, Role]] = {
-    "therapist": THERAPIST,
-    "client": CLIENT,
-    "assistant": THERAPIST,
-    "user": CLIENT,
+from generation.corpus_rows import NEEDED, csv_cells, header_of, read_turns
+from generation.corpus_script import script, turns_of
+from generation.profile_files import guard_formula
+
+__all__ = [
+    "FORMATS",
+    "READABLE",
+    "CorpusDialogue",
+    "CorpusError",
+    "CorpusTurn",
+    "detected_format",
+    "read_corpus",
+    "write_corpus",
+]
+
+PAPERS: Final = ("sqpsychconv", "sqpsychconv-jsonl", "sqpsychconv-parquet")
+TURNS: Final = ("turns", "turns-parquet")
+FORMATS: Final = (*PAPERS, "messages", *TURNS)
+READABLE: Final = (*FORMATS, "messages-parquet")
+SUFFIXES: Final = {
+    "sqpsychconv": "csv",
+    "sqpsychconv-jsonl": "jsonl",
+    "sqpsychconv-parquet": "parquet",
+    "messages": "jsonl",
+    "turns": "csv",
+    "turns-parquet": "parquet",
 }
-_MESSAGE_ROLES: Final = {THERAPIST: "assistant", CLIENT: "user"}
+_PAPERS_NEEDED: Final = ("file_id", "dialogue")
+_PAPERS_FACTS: Final = ("condition", "client_model", "therapist_model")
+PAPERS_COLUMNS: Final = ("file_id", *_PAPERS_FACTS, "dialogue", "synthetic")
+# The key that stands for a profile where files are passed on is in the folder alone.
+_FACTS: Final = tuple(name for name in FACTS if name != "profile_key")
+TURN_COLUMNS: Final = (*NEEDED, *_FACTS, *FIGURES, "synthetic")
 
 
-class CorpusError(ValueError):
-    """A file that was not taken; one sentence with file and row, never a piece of a dialogue."""
+def detected_format(filename: str, source: BinaryIO) -> str | None:
+    """The format of a file by its content; None for CSV whose columns have to be mapped."""
+    name = file_name(filename)
+    begin = source.read(4_096)
+    source.seek(0)
+    if begin.startswith(b"PAR1"):
+        columns = parquet_columns(name, source)
+        source.seek(0)
+        kinds = {"dialogue": "sqpsychconv", "messages": "messages", "text": "turns"}
+        found = next((kind for column, kind in kinds.items() if column in columns), "turns")
+        return f"{found}-parquet"
+    if begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        line = source.readline(MAX_BYTES)
+        source.seek(0)
+        return "messages" if b'"messages"' in line else "sqpsychconv-jsonl"
+    header = {column.lower() for column in header_of(name, source)}
+    source.seek(0)
+    if header.issuperset(NEEDED):
+        return "turns"
+    return "sqpsychconv" if header.issuperset(_PAPERS_NEEDED) else None
 
 
-@dataclass(frozen=True, slots=True)
-class CorpusTurn:
-    """One utterance; the figures are known for dialogues made here."""
+def read_corpus(filename: str, source: BinaryIO, file_format: str) -> Iterator[CorpusDialogue]:
+    """The dialogues of a file, in its order, one after the other.
 
-    role: Role
-    text: str
-    facts: dict[str, str | int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusDialogue:
-    """One dialogue; ``facts`` are what is the same in all its rows (model, condition ...)."""
-
-    dialogue_id: str
-    turns: tuple[CorpusTurn, ...]
-    facts: dict[str, str | int] = field(default_factory=dict)
-
-
-def read_corpus(filename: str, content: bytes, file_format: str) -> list[CorpusDialogue]:
-    """All dialogues of a file, in its order. Raises CorpusError; a file is taken whole or not."""
+    Raises CorpusError at the first thing that is wrong, so nothing may be kept before the end.
+    """
     if file_format not in READABLE:
         raise CorpusError(
             f"The format “{file_format}” cannot be read; use one of {', '.join(READABLE)}."
         )
-    name = filename.replace("\\", "/").rsplit("/", 1)[-1][:100] or "file"
-    text = _text(name, content)
-    found = _read_turns(name, text) if file_format == "turns" else _read_messages(name, text)
-    if not found:
-        raise CorpusError(f"{name}: there is no dialogue in this file.")
-    return found
-
-
-def _text(name: str, content: bytes) -> str:
-    if len(content) > MAX_BYTES:
+    name = file_name(filename)
+    if source.seek(0, io.SEEK_END) > MAX_BYTES:
         raise CorpusError(f"{name}: the file is larger than 200 MB; split it.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        raise CorpusError(f"{name}, row {row}: the text is not in UTF-8; save it so.") from None
+    source.seek(0)
+    return once_each(name, _READERS[file_format](name, source))
 
 
-def _read_turns(name: str, text: str) -> list[CorpusDialogue]:
-    """Rows of one dialogue may stand anywhere; their turn numbers put them in order."""
-    found: dict[str, dict[int, CorpusTurn]] = {}
-    for row, cells in _csv_rows(name, text):
-        place = f"{name}, row {row}"
-        key = _key(place, _unguarded(cells["dialogue_id"]))
-        number = cells["turn"].strip()
-        if not (number.isascii() and number.isdigit()) or not 1 <= int(number[:9]) <= MAX_TURNS:
-            raise CorpusError(
-                f"{place}, column turn: must be a whole number from 1 to {MAX_TURNS:,}."
-            )
-        turns = found.setdefault(key, {})
-        if int(number) in turns:
-            raise CorpusError(
-                f"{place}, column turn: turn {number} of this dialogue is there twice."
-            )
-        turns[int(number)] = CorpusTurn(
-            _role(place, cells["role"]), _said(place, _unguarded(cells["text"]))
-        )
-    return [CorpusDialogue(key, _in_order(name, key, turns)) for key, turns in found.items()]
+def once_each(name: str, dialogues: Iterable[CorpusDialogue]) -> Iterator[CorpusDialogue]:
+    """The dialogues; raises CorpusError when an id comes twice or there is none."""
+    seen: set[str] = set()
+    for dialogue in dialogues:
+        if dialogue.dialogue_id in seen:
+            raise CorpusError(f"{name}: the dialogue “{dialogue.dialogue_id}” is there twice.")
+        seen.add(dialogue.dialogue_id)
+        yield dialogue
+    if not seen:
+        raise CorpusError(f"{name}: there is no dialogue in this file.")
 
 
-def _csv_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    # The limit is the whole process's: other readers keep theirs.
-    usual = csv.field_size_limit(MAX_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    row = 1
-    try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
-        for column in NEEDED:
-            if header.count(column) != 1:
-                raise CorpusError(f"{name}, row 1: there must be one column “{column}”.")
-        row = reader.line_num + 1
-        for cells in reader:
-            if cells and len(cells) != len(header):
-                raise CorpusError(
-                    f"{name}, row {row}: has {len(cells)} cells, the first row has {len(header)}."
-                )
-            if any(cell.strip() for cell in cells):
-                yield row, dict(zip(header, cells, strict=True))
-            row = reader.line_num + 1
-    except csv.Error:
-        raise CorpusError(
-            f"{name}, row {row}: is not proper CSV; a quotation mark may be missing."
-        ) from None
-    finally:
-        csv.field_size_limit(usual)
-
-
-def _in_order(name: str, key: str, turns: dict[int, CorpusTurn]) -> tuple[CorpusTurn, ...]:
-    missing = next((n for n in range(1, len(turns) + 1) if n not in turns), None)
-    if missing is not None:
-        raise CorpusError(
-            f"{name}: turn {missing} of the dialogue “{key}” is missing; number turns from 1."
-        )
-    return tuple(turns[number] for number in sorted(turns))
-
-
-def _read_messages(name: str, text: str) -> list[CorpusDialogue]:
-    found: dict[str, CorpusDialogue] = {}
-    for row, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+def _json_rows(name: str, source: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    for row, line in enumerate(source, start=1):
         place = f"{name}, row {row}"
         try:
-            record: Any = json.loads(line)
+            text = line.decode("utf-8-sig" if row == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise CorpusError(f"{place}: the text is not in UTF-8; save it so.") from None
+        if not text.strip():
+            continue
+        try:
+            record = json.loads(text)
         except (ValueError, RecursionError):
             raise CorpusError(f"{place}: is not one line of JSON.") from None
-        dialogue = _from_messages(place, record)
-        if dialogue.dialogue_id in found:
-            raise CorpusError(f"{place}: the dialogue “{dialogue.dialogue_id}” is there twice.")
-        found[dialogue.dialogue_id] = dialogue
-    return list(found.values())
+        if not isinstance(record, dict):
+            raise CorpusError(f"{place}: must be a JSON object.")
+        yield row, record
 
 
-def _from_messages(place: str, record: Any) -> CorpusDialogue:
-    messages = record.get("messages") if isinstance(record, dict) else None
-    if not isinstance(messages, list) or not messages:
-        raise CorpusError(f"{place}: must be an object with a list “messages”.")
-    if len(messages) > MAX_TURNS:
-        raise CorpusError(f"{place}: has more than {MAX_TURNS:,} messages.")
-    key = record.get("dialogue_id", record.get("id"))
-    if isinstance(key, int) and not isinstance(key, bool):
-        key = str(key)
-    if not isinstance(key, str):
-        raise CorpusError(f"{place}: must have a “dialogue_id”.")
-    numbered = enumerate(messages, start=1)
-    turns = tuple(_from_message(f"{place}, message {n}", message) for n, message in numbered)
-    return CorpusDialogue(_key(place, key), turns)
+def _papers(name: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[CorpusDialogue]:
+    for row, cells in rows:
+        place = f"{name}, row {row}"
+        key = checked_key(place, cells.get("file_id"), "file_id")
+        said = cells.get("dialogue")
+        if not isinstance(said, str):
+            raise CorpusError(f"{place}, column dialogue: must be text.")
+        yield CorpusDialogue(key, turns_of(place, said), checked_facts(place, cells, _PAPERS_FACTS))
+
+
+def _chats(name: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[CorpusDialogue]:
+    for row, record in rows:
+        place = f"{name}, row {row}"
+        messages = record.get("messages")
+        if not isinstance(messages, list) or not messages:
+            raise CorpusError(f"{place}: must be an object with a list “messages”.")
+        if len(messages) > MAX_TURNS:
+            raise CorpusError(f"{place}: has more than {MAX_TURNS:,} messages.")
+        key = record.get("dialogue_id", record.get("id"))
+        if not isinstance(key, str | int) or isinstance(key, bool):
+            raise CorpusError(f"{place}: must have a “dialogue_id”.")
+        numbered = enumerate(messages, start=1)
+        turns = tuple(_from_message(f"{place}, message {n}", message) for n, message in numbered)
+        yield CorpusDialogue(checked_key(place, key), turns, checked_facts(place, record, FACTS))
 
 
 def _from_message(place: str, message: Any) -> CorpusTurn:
@@ -196,106 +169,112 @@ def _from_message(place: str, message: Any) -> CorpusTurn:
     )
     if not isinstance(role, str) or not isinstance(said, str):
         raise CorpusError(f"{place}: must have a “role” and a text as “content”.")
-    return CorpusTurn(_role(place, role), _said(place, said))
+    return CorpusTurn(checked_role(place, role), checked_text(place, said))
 
 
-def _key(place: str, text: str) -> str:
-    key = text.strip()
-    if not key or len(key) > MAX_ID or control_character(key):
-        raise CorpusError(f"{place}, column dialogue_id: must have 1 to {MAX_ID} plain characters.")
-    return key
-
-
-def _role(place: str, text: str) -> Role:
-    role = _ROLES.get(text.strip().lower())
-    if role is None:
-        raise CorpusError(
-            f"{place}, column role: must be therapist or client (or assistant or user)."
-        )
-    return role
-
-
-def _said(place: str, text: str) -> str:
-    if not text.strip():
-        raise CorpusError(f"{place}, column text: is empty.")
-    if len(text) > MAX_TEXT:
-        raise CorpusError(f"{place}, column text: is longer than {MAX_TEXT:,} characters.")
-    if character := control_character(text, allowed="\n\r\t"):
-        raise CorpusError(
-            f"{place}, column text: holds the character {character}, which cannot be stored."
-        )
-    return text
-
-
-def _unguarded(text: str) -> str:
-    """The text without the one apostrophe that ``guard_formula`` put before it."""
-    return text[1:] if text.startswith("'") and guard_formula(text[1:]) == text else text
+_Reader = Callable[[str, BinaryIO], Iterable[CorpusDialogue]]
+_READERS: Final[dict[str, _Reader]] = {
+    "sqpsychconv": lambda name, source: _papers(name, csv_cells(name, source, _PAPERS_NEEDED)),
+    "sqpsychconv-jsonl": lambda name, source: _papers(name, _json_rows(name, source)),
+    "sqpsychconv-parquet": lambda name, source: _papers(
+        name, parquet_rows(name, source, _PAPERS_NEEDED)
+    ),
+    "messages": lambda name, source: _chats(name, _json_rows(name, source)),
+    "messages-parquet": lambda name, source: _chats(
+        name, parquet_rows(name, source, ("dialogue_id", "messages"))
+    ),
+    "turns": lambda name, source: read_turns(name, csv_cells(name, source, NEEDED)),
+    "turns-parquet": lambda name, source: read_turns(name, parquet_rows(name, source, NEEDED)),
+}
 
 
 # -- out -----------------------------------------------------------------------------------------
 
 
-def write_corpus(dialogues: Iterable[CorpusDialogue], file_format: str) -> Iterator[str]:
-    """The file in pieces of text, in the order of the dialogues. Raises CorpusError."""
-    if file_format == "turns":
-        return _csv_lines(TURN_COLUMNS, _turn_rows(dialogues))
-    if file_format == "sqpsychconv":
-        return _csv_lines(SQPSYCHCONV_COLUMNS, map(_sqpsychconv_row, dialogues))
+def write_corpus(dialogues: Iterable[CorpusDialogue], file_format: str, out: BinaryIO) -> int:
+    """Write the dialogues in their order; returns how many. Raises CorpusError."""
+    if file_format not in FORMATS:
+        raise CorpusError(f"There is no format “{file_format}”; use one of {', '.join(FORMATS)}.")
+    count = Counted(dialogues)
     if file_format == "messages":
-        return map(_message_line, dialogues)
-    raise CorpusError(f"There is no format “{file_format}”; use one of {', '.join(FORMATS)}.")
+        _write_json(map(_chat, count), out)
+    elif file_format in TURNS:
+        rows = (row for dialogue in count for row in _turn_rows(dialogue))
+        _write_table(rows, TURN_COLUMNS, file_format, out)
+    elif file_format == "sqpsychconv-jsonl":
+        _write_json(map(_paper, count), out)
+    else:
+        _write_table(map(_paper, count), PAPERS_COLUMNS, file_format, out)
+    return count.seen
 
 
-def _csv_lines(columns: Sequence[str], rows: Iterable[dict[str, str | int]]) -> Iterator[str]:
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
+class Counted:
+    """Counts what goes by."""
+
+    def __init__(self, dialogues: Iterable[CorpusDialogue]) -> None:
+        self._dialogues = dialogues
+        self.seen = 0
+
+    def __iter__(self) -> Iterator[CorpusDialogue]:
+        for dialogue in self._dialogues:
+            self.seen += 1
+            yield dialogue
+
+
+def _write_json(records: Iterable[dict[str, Any]], out: BinaryIO) -> None:
+    out.writelines(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
+
+
+def _write_table(
+    rows: Iterable[dict[str, Any]], columns: tuple[str, ...], file_format: str, out: BinaryIO
+) -> None:
+    if file_format.endswith("-parquet"):
+        write_parquet(rows, columns, out)
+        return
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    writer = csv.DictWriter(text, columns)
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: guard_formula(str(row.get(name, ""))) for name in columns})
-        yield out.getvalue()
-        out.seek(0)
-        out.truncate()
-    yield out.getvalue()
+        writer.writerow({name: _cell(row.get(name, "")) for name in columns})
+    text.detach()
 
 
-def _turn_rows(dialogues: Iterable[CorpusDialogue]) -> Iterator[dict[str, str | int]]:
-    for dialogue in dialogues:
-        for number, turn in enumerate(dialogue.turns, start=1):
-            yield {
-                **dialogue.facts,
-                **turn.facts,
-                "dialogue_id": dialogue.dialogue_id,
-                "turn": number,
-                "role": turn.role,
-                "text": turn.text,
-                "synthetic": "true",
-            }
+def _cell(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else guard_formula(str(value))
 
 
-def _sqpsychconv_row(dialogue: CorpusDialogue) -> dict[str, str | int]:
-    lines = [f"{turn.role.capitalize()}: {_continued(turn.text)}" for turn in dialogue.turns]
+def _turn_rows(dialogue: CorpusDialogue) -> Iterator[dict[str, Any]]:
+    for number, turn in enumerate(dialogue.turns, start=1):
+        yield {
+            **_known(dialogue),
+            **turn.facts,
+            "dialogue_id": dialogue.dialogue_id,
+            "turn": number,
+            "role": turn.role,
+            "text": turn.text,
+            "synthetic": True,
+        }
+
+
+def _known(dialogue: CorpusDialogue) -> dict[str, Any]:
+    return {name: dialogue.facts[name] for name in _FACTS if name in dialogue.facts}
+
+
+def _paper(dialogue: CorpusDialogue) -> dict[str, Any]:
+    facts = {name: dialogue.facts.get(name, "") for name in _PAPERS_FACTS}
+    said = script(dialogue.turns)
+    return {"file_id": dialogue.dialogue_id, **facts, "dialogue": said, "synthetic": True}
+
+
+def _chat(dialogue: CorpusDialogue) -> dict[str, Any]:
     return {
-        **dialogue.facts,
-        "file_id": dialogue.dialogue_id,
-        "dialogue": "\n".join(lines),
-        "synthetic": "true",
-    }
-
-
-def _continued(text: str) -> str:
-    """Further lines of an utterance that look like a speaker's are set in by one space."""
-    first, *rest = text.split("\n")
-    labels = ("Therapist:", "Client:")
-    return "\n".join([first, *(f" {line}" if line.startswith(labels) else line for line in rest)])
-
-
-def _message_line(dialogue: CorpusDialogue) -> str:
-    record = {
         "dialogue_id": dialogue.dialogue_id,
-        **dialogue.facts,
+        **_known(dialogue),
         "synthetic": True,
-        "messages": [
-            {"role": _MESSAGE_ROLES[turn.role], "content": turn.text} for turn in dialogue.turns
-        ],
+        "messages": chat_messages(dialogue),
     }
-    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def chat_messages(dialogue: CorpusDialogue) -> list[dict[str, str]]:
+    """The turns as chat messages."""
+    return [{"role": MESSAGE_ROLES[turn.role], "content": turn.text} for turn in dialogue.turns]

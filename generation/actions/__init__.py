@@ -18,6 +18,7 @@ from generation.actions.claims import (
     release_leases,
     renew_leases,
 )
+from generation.actions.corpus import corpus_of, export_corpus, export_folder, export_to_file
 from generation.actions.definitions import (
     add_protocol,
     add_questionnaire,
@@ -25,7 +26,7 @@ from generation.actions.definitions import (
     protocol_row,
     sync_definitions,
 )
-from generation.actions.dialogues import corpus_of, import_dialogues, record_export
+from generation.actions.dialogues import import_dialogues, receive_dialogues
 from generation.actions.endpoints import add_endpoint, change_endpoint, set_endpoint_state
 from generation.actions.errors import Refused
 from generation.actions.previews import start_preview
@@ -53,6 +54,9 @@ __all__ = [
     "create_batch",
     "current_definitions",
     "discard_upload",
+    "export_corpus",
+    "export_folder",
+    "export_to_file",
     "finish_batches",
     "import_dialogues",
     "import_profiles",
@@ -60,8 +64,8 @@ __all__ = [
     "protocol_row",
     "prune_samples",
     "purge_uploads",
+    "receive_dialogues",
     "receive_profiles",
-    "record_export",
     "record_of",
     "release_leases",
     "renew_leases",

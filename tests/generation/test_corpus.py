@@ -5,13 +5,15 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.corpus import (
+    FORMATS,
     CorpusDialogue,
     CorpusError,
     CorpusTurn,
+    detected_format,
     read_corpus,
     write_corpus,
 )
@@ -40,7 +42,13 @@ DIALOGUES = st.lists(
 
 def written(dialogues: list[CorpusDialogue], file_format: str) -> bytes:
     """The whole file."""
-    return "".join(write_corpus(dialogues, file_format)).encode()
+    out = io.BytesIO()
+    assert write_corpus(dialogues, file_format, out) == len(dialogues)
+    return out.getvalue()
+
+
+def read(content: bytes, file_format: str, name: str = "f") -> list[CorpusDialogue]:
+    return list(read_corpus(name, io.BytesIO(content), file_format))
 
 
 def spoken(dialogues: list[CorpusDialogue]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -48,7 +56,8 @@ def spoken(dialogues: list[CorpusDialogue]) -> list[tuple[str, list[tuple[str, s
     return [(each.dialogue_id, [(t.role, t.text) for t in each.turns]) for each in dialogues]
 
 
-@pytest.mark.parametrize("file_format", ["turns", "messages"])
+@pytest.mark.parametrize("file_format", FORMATS)
+@settings(deadline=None, max_examples=30)
 @given(raw=DIALOGUES)
 def test_what_goes_out_comes_back_in_equal(
     file_format: str, raw: list[tuple[str, list[tuple[str, str]]]]
@@ -59,8 +68,11 @@ def test_what_goes_out_comes_back_in_equal(
         )
         for key, turns in raw
     ]
-    found = read_corpus("f", written(dialogues, file_format), file_format)
+    content = written(dialogues, file_format)
+    found = read(content, file_format)
     assert spoken(found) == spoken(dialogues)
+    assert detected_format("f", io.BytesIO(content)) == file_format
+    assert written(found, file_format) == content
 
 
 def test_turns_have_the_promised_columns_and_no_formula() -> None:
@@ -96,7 +108,7 @@ def test_messages_are_one_object_a_line() -> None:
 
 def test_rows_are_put_in_order_by_their_numbers() -> None:
     content = HEADER + "a,2,client,Hm.\nb,1,user,Yo.\na,1,Therapist,Hello.\n"
-    found = read_corpus("f.csv", content.encode(), "turns")
+    found = read(content.encode(), "turns", "f.csv")
     assert spoken(found) == [
         ("a", [("therapist", "Hello."), ("client", "Hm.")]),
         ("b", [("client", "Yo.")]),
@@ -147,13 +159,13 @@ BROKEN_TURNS = [
 @pytest.mark.parametrize(("content", "sentence"), BROKEN_TURNS)
 def test_broken_turns_file_is_refused_with_its_place(content: str, sentence: str) -> None:
     with pytest.raises(CorpusError) as error:
-        read_corpus("dir/f.csv", content.encode(), "turns")
+        read(content.encode(), "turns", "dir/f.csv")
     assert str(error.value) == sentence
 
 
 BROKEN_MESSAGES = [
     ("{", "f: row 1: is not one line of JSON."),
-    ("[]", "f: row 1: must be an object with a list “messages”."),
+    ("[]", "f: row 1: must be a JSON object."),
     ('{"messages": []}', "f: row 1: must be an object with a list “messages”."),
     (
         '{"messages": [{"role": "user", "content": "x"}]}',
@@ -169,7 +181,7 @@ BROKEN_MESSAGES = [
     ),
     (
         '{"id": 1, "messages": [{"role": "user", "content": "x"}]}\n' * 2,
-        "f: row 2: the dialogue “1” is there twice.",
+        "f: the dialogue “1” is there twice.",
     ),
 ]
 
@@ -177,21 +189,21 @@ BROKEN_MESSAGES = [
 @pytest.mark.parametrize(("content", "sentence"), BROKEN_MESSAGES)
 def test_broken_messages_file_is_refused_with_its_place(content: str, sentence: str) -> None:
     with pytest.raises(CorpusError) as error:
-        read_corpus("f", content.encode(), "messages")
+        read(content.encode(), "messages")
     assert str(error.value) == sentence.replace("f: row", "f, row")
 
 
 def test_other_encodings_and_formats_are_refused() -> None:
     with pytest.raises(CorpusError, match=r"^f, row 1: the text is not in UTF-8"):
-        read_corpus("f", "ä".encode("latin-1"), "turns")
+        read("ä".encode("latin-1"), "turns")
     with pytest.raises(CorpusError, match="cannot be read"):
-        read_corpus("f", b"", "sqpsychconv")
+        read(b"", "parquet")
     with pytest.raises(CorpusError, match="There is no format"):
-        write_corpus([], "parquet")
+        written([], "parquet")
 
 
 def test_sentence_never_quotes_a_dialogue() -> None:
     with pytest.raises(CorpusError) as error:
-        read_corpus("f", (HEADER + "a,1,I want to die,secret\n").encode(), "turns")
+        read((HEADER + "a,1,I want to die,secret\n").encode(), "turns")
     assert "secret" not in str(error.value)
     assert "die" not in str(error.value)

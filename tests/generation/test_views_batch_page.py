@@ -1,5 +1,6 @@
 """The page of one batch: live figures in words, and what can be done with the batch."""
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -283,7 +284,7 @@ def test_imported_batch_has_a_page_without_engine(person: Client, coordinator: U
     batch = actions.import_dialogues(
         name="from outside",
         filename="d.csv",
-        content=text.encode(),
+        source=io.BytesIO(text.encode()),
         file_format="turns",
         by=coordinator,
     )

@@ -69,6 +69,11 @@ def _questionnaire_file(_: Scene) -> dict[str, Any]:
     return {"file": SimpleUploadedFile("own.toml", toml.encode())}
 
 
+def _dialogue_file(_: Scene) -> dict[str, Any]:
+    text = "dialogue_id,turn,role,text\nd1,1,therapist,Hello.\n"
+    return {"name": "from outside", "file": SimpleUploadedFile("talks.csv", text.encode())}
+
+
 def _gad7(_: Scene) -> list[Any]:
     return [Questionnaire.objects.get(key="gad7").pk]
 
@@ -204,6 +209,18 @@ TABLE: dict[str, Address] = {
     "generation:questionnaire_add": Address(MANAGERS, MANAGE, data=_questionnaire_file),
     "generation:questionnaire_detail": Address(MANAGERS, "405", _gad7, missing=(0,)),
     "generation:questionnaire_file": Address(MANAGERS, "405", _gad7, missing=(0,)),
+    "generation:corpus_list": Address(STAFF, "405"),
+    "generation:corpus_import": Address(MANAGERS, MANAGE, data=_dialogue_file),
+    "generation:corpus_mapping": Address(
+        "403 200 403 404", "403 422 403 404", lambda s: [s.rows.uid], missing=(NOWHERE,)
+    ),
+    "generation:corpus_discard": Address(
+        "405", "403 303 403 404", lambda s: [s.rows.uid], missing=(NOWHERE,)
+    ),
+    "generation:corpus_detail": Address(STAFF, "405", lambda s: [s.batch.pk], missing=(0,)),
+    "generation:corpus_file": Address(
+        STAFF, "405", lambda s: [s.batch.pk, "turns"], missing=(0, "turns"), rests=EXPORT
+    ),
     "generation:batch_list": Address(STAFF, "405"),
     "generation:batch_create": Address(MANAGERS, MANAGE, data=_batch),
     "generation:preview_detail": Address("403 404 403 404", "405", lambda s: [s.batch.pk]),

@@ -124,6 +124,7 @@ class Scene:
     duel: Study
     comparison: Comparison
     foreign_comparison: Comparison
+    rows: Upload
 
     @property
     def rater(self) -> User:
@@ -179,6 +180,18 @@ def make_scene() -> Scene:
         duel=comparison.study,
         comparison=comparison,
         foreign_comparison=foreign_comparison,
+        rows=_rows(people[Role.COORDINATOR]),
+    )
+
+
+def _rows(by: User) -> Upload:
+    """A file of utterances of the coordinator's that waits for its columns."""
+    return store_upload(
+        purpose=UploadPurpose.DIALOGUES,
+        name="hiddenbatch 2",
+        filename="hiddensource.csv",
+        content=b"conversation_id,speaker,utterance\nhiddenexternal,patient,canaryutterance\n",
+        by=by,
     )
 
 
