@@ -83,8 +83,13 @@ def add_protocol(*, text: str, origin: str, by: User | None) -> Protocol:
 
 
 def current_definitions() -> dict[str, Definition]:
-    """The questionnaire definitions in use, by key: the built-in one, else the newest row."""
+    """The questionnaire definitions in use, by key; built-in ones are stored if need be."""
     sync_definitions()
+    return known_definitions()
+
+
+def known_definitions() -> dict[str, Definition]:
+    """The questionnaire definitions in use: the built-in one, else the newest row. A read."""
     rows = Questionnaire.objects.order_by("created_at", "id")
     return {row.key: parsed_definition(row.toml) for row in rows} | builtin_definitions()
 

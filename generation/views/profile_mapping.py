@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from generation import actions
 from generation.actions import Refused
-from generation.actions.definitions import current_definitions
+from generation.actions.definitions import known_definitions
 from generation.mapping_forms import MappingForm
 from generation.models import Upload, UploadPurpose
 from generation.profile_mapping import check_source
@@ -49,7 +49,7 @@ def _own_upload(request: AuthenticatedRequest, uid: UUID) -> Upload:
 def profile_mapping(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     """Say what the columns are, see how the clients come out, and store them."""
     upload = _own_upload(request, uid)
-    definitions = current_definitions()
+    definitions = known_definitions()
     content = bytes(upload.content)
     try:
         source = read_source(upload.filename, content, definitions, Problems(upload.filename))
