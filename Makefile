@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench venv venv-run python chromium engine clean
+.PHONY: help run test lint bench i18n venv venv-run python chromium engine clean
 
 # Runs a check and shows its output only when it fails.
 quietly = @out=$$($(1) 2>&1) || { printf '%s\n' "$$out"; exit 1; }
@@ -62,6 +62,11 @@ chromium:
 		tail -n 5 "$$log" >&2; \
 		echo "Chromium could not be installed: see $$log." >&2; exit 1; }; \
 	rm -f "$$log"
+
+i18n: venv
+	@# Needs GNU gettext. Texts to translate are then in locale/de/LC_MESSAGES/django.po.
+	@$(BIN)/python manage.py makemessages --locale de --no-location --no-wrap --no-obsolete --ignore .venv --ignore .engine --ignore var --ignore tests --ignore staticfiles
+	@$(BIN)/python manage.py compilemessages --locale de --verbosity 0
 
 engine: venv
 	@$(BIN)/python -m sqpsych_site.local.engine install

@@ -5,12 +5,13 @@ from typing import Any, cast
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_noop
 
 from sqpsych_site.models import User
 from sqpsych_site.roles import Verb
 
 NAV: tuple[tuple[str, str, Verb], ...] = (
-    ("review:queue", "My queue", Verb.RATE),
+    ("review:queue", gettext_noop("My queue"), Verb.RATE),
     ("generation:profile_list", "Profiles", Verb.SEE_PROFILES),
     ("generation:batch_list", "Batches", Verb.SEE_BATCHES),
     ("generation:dialogue_list", "Dialogues", Verb.SEE_BATCHES),
@@ -36,6 +37,6 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         if person.may(verb):
             url = reverse(name)
             context["nav_items"].append(
-                {"url": url, "label": label, "current": request.path.startswith(url)}
+                {"url": url, "label": gettext(label), "current": request.path.startswith(url)}
             )
     return context

@@ -3,13 +3,14 @@
 from django.conf import settings
 from django.urls import include, path
 
-from sqpsych_site import people_views, views
+from sqpsych_site import language, people_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("theme/", views.theme, name="theme"),
+    path("language/", language.language, name="language"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("people/", people_views.person_list, name="people"),
     path("people/<int:user_id>/", people_views.person_detail, name="person"),

@@ -147,6 +147,7 @@ TABLE: dict[str, Address] = {
     "healthz": Address("200", "405", public=True),
     "readyz": Address("503", "405", public=True),
     "theme": Address("405", "302", data=lambda _: {"theme": "dark"}, public=True),
+    "language": Address("405", "302", data=lambda _: {"language": "de"}, public=True),
     "favicon": Address("302", "405", public=True),
     "people": Address(
         ADMINISTRATORS, ADMINISTRATORS, data=lambda _: {"username": "newcomer", "role": "rater"}
