@@ -4,10 +4,26 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench i18n venv venv-run python chromium engine clean
+.PHONY: help run test lint bench i18n venv venv-run python chromium rscript engine clean
 
 # Runs a check and shows its output only when it fails.
 quietly = @out=$$($(1) 2>&1) || { printf '%s\n' "$$out"; exit 1; }
+
+# Installs Debian packages ($2) unless a program ($1) is there; $3 begins the sentence where it cannot.
+define debian
+@if [ -x $(1) ]; then exit 0; fi; \
+if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	echo "$(3) $(1): install it (apt-get install $(2)) and start again." >&2; \
+	exit 1; \
+fi; \
+echo "installing $(2) for the tests ..."; \
+log=$$(mktemp); \
+{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes \
+	--no-install-recommends $(2); } >"$$log" 2>&1 </dev/null || { \
+	tail -n 5 "$$log" >&2; \
+	echo "$(2) could not be installed: see $$log." >&2; exit 1; }; \
+rm -f "$$log"
+endef
 
 help:
 	@echo "make run     the whole system on http://127.0.0.1:8000; Ctrl-C stops it"
@@ -22,7 +38,7 @@ help:
 run: venv-run
 	@SQPSYCH_UNDER_MAKE=1 exec $(BIN)/python -m sqpsych_site.local
 
-test: venv chromium engine
+test: venv chromium rscript engine
 	@exec $(BIN)/python -m pytest $(ARGS)
 
 lint: venv
@@ -50,18 +66,10 @@ python:
 		exit 1; }
 
 chromium:
-	@if [ -x /usr/bin/chromium ]; then exit 0; fi; \
-	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-		echo "The browser tests need /usr/bin/chromium: install it (apt-get install chromium) and start again." >&2; \
-		exit 1; \
-	fi; \
-	echo "installing Chromium for the browser tests ..."; \
-	log=$$(mktemp); \
-	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes \
-		--no-install-recommends chromium fonts-liberation; } >"$$log" 2>&1 </dev/null || { \
-		tail -n 5 "$$log" >&2; \
-		echo "Chromium could not be installed: see $$log." >&2; exit 1; }; \
-	rm -f "$$log"
+	$(call debian,/usr/bin/chromium,chromium fonts-liberation,The browser tests need)
+
+rscript:
+	$(call debian,/usr/bin/Rscript,r-base-core,The tests of the exported R script need)
 
 i18n: venv
 	@# Needs GNU gettext. Texts to translate are then in locale/de/LC_MESSAGES/django.po.

@@ -75,7 +75,7 @@ def _export(study_id: int) -> tuple[int, float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         export_to(
-            study=study,
+            studies=study,
             directory=Path(folder),
             options=Options(),
             origin=Origin(by=None, via="benchmark"),

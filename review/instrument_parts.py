@@ -155,26 +155,32 @@ def total(rule: TotalRule, items: list[Item], answers: Answers) -> Total:
     given = [answers.get(item.key, "") for item in items]
     numbers = [item.number(value) for item, value in zip(items, given, strict=True)]
     scored = [number for number in numbers if number is not None]
-    highest = [_highest(i) for i, number in zip(items, numbers, strict=True) if number is not None]
+    most = [highest(i) for i, number in zip(items, numbers, strict=True) if number is not None]
     missing = sum(not value.strip() for value in given)
     share = len(scored) if rule.method == "mean" and scored else 1
     value = sum(scored) / share if scored and not missing else None
     complete = value is not None and len(scored) == len(items)
-    reached = [cut for cut in rule.cut_offs if complete and value is not None and value >= cut.at]
     return Total(
         key=rule.key,
         label=rule.label,
         value=value,
-        maximum=sum(highest) / share,
+        maximum=sum(most) / share,
         scored=len(scored),
         not_applicable=given.count(NA),
         not_sure=given.count(NOT_SURE),
         missing=missing,
-        band=max(reached, key=lambda cut: cut.at).label if reached else None,
+        band=band(rule, value) if complete else None,
     )
 
 
-def _highest(item: Item) -> float:
+def band(rule: TotalRule, value: float | None) -> Text | None:
+    """The label of the highest cut-off that a total reached."""
+    reached = [cut for cut in rule.cut_offs if value is not None and value >= cut.at]
+    return max(reached, key=lambda cut: cut.at).label if reached else None
+
+
+def highest(item: Item) -> float:
+    """The most that an item's answer can count."""
     if item.type == "scale":
         return float(scale_values(item)[-1])
     return max(item.number(point.value) or 0.0 for point in item.points)

@@ -11,13 +11,13 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
-from review.exports import snapshot
 from review.models import AssignmentKind, AssignmentState, KeptFigures, Study
+from review.snapshots import snapshot
 from review.study_values import values_of
 from review.summary import summary
 from sqpsych_site.calls import call_worker
 
-FORM = 1  # of the kept JSON; raise it when the figures or their names change
+FORM = 2  # of the kept JSON; raise it when the figures or their names change
 # Up to so many submitted ratings of a dialogue the figures are made while the page waits.
 AT_ONCE = 60
 ASKED_SECONDS = 120
@@ -81,6 +81,12 @@ def make_figures(study: Study) -> dict[str, Any]:
         },
     )
     return figures
+
+
+def current_figures(study: Study) -> dict[str, Any] | None:
+    """The kept figures, if they are of the data as they are now."""
+    kept = KeptFigures.objects.filter(study=study).first()
+    return dict(kept.figures) if kept and kept.state == data_state(study)[0] else None
 
 
 def results_of(study: Study) -> Results:

@@ -26,7 +26,8 @@ class Measure:
     """One row of the results: ``values`` is raters x dialogues.
 
     ``categories`` are all numbers that can occur, ``answers`` what each is called; both are empty
-    where any number can (a section's total). ``section`` is the heading that an item stands under.
+    where any number can (a section's total). ``stored`` is how each is stored, for a total the keys
+    of its items. ``section`` is the heading that an item stands under.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Measure:
     values: Floats
     categories: tuple[float, ...] = ()
     answers: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
 
     def of(self, dialogues: Floats | Sequence[int]) -> Measure:
         """The same for some dialogues only (their columns)."""
@@ -101,6 +103,7 @@ def item_measure(form: Instrument, item: Item, section: str, values: Floats) -> 
             else [float(place) for place in range(len(item.points))]
         ),
         answers=tuple(str(point.label) for point in item.points),
+        stored=tuple(point.value for point in item.points),
     )
 
 
@@ -136,4 +139,5 @@ def _total(form: Instrument, key: str, label: str, items: Sequence[Measure]) -> 
         section="",
         level="interval",
         values=np.sum([one.values for one in items], axis=0),
+        stored=tuple(one.key for one in items),
     )

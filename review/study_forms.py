@@ -10,7 +10,6 @@ from generation.models import Batch, Dialogue, DialogueState, Origin
 from review.actions import StudyTexts, current_instruments
 from review.actions.study_design import DEFAULT_INSTRUMENTS
 from review.models import Instrument, StudyState
-from review.tables import Options
 from sqpsych_site.models import User
 from sqpsych_site.roles import Role
 
@@ -137,18 +136,3 @@ class StudyFilter(forms.Form):
     def chosen(self) -> str:
         """The state asked for, or nothing."""
         return str(self.cleaned_data.get("state", "")) if self.is_valid() else ""
-
-
-class ExportForm(forms.Form):
-    """What an export includes."""
-
-    comments = forms.ChoiceField(
-        choices=[("yes", "with the raters' comments"), ("no", "without comments")],
-        required=False,
-        label="Comments",
-    )
-
-    @property
-    def options(self) -> Options:
-        """The checked choice; comments are included unless one says no."""
-        return Options(comments=self.cleaned_data["comments"] != "no")

@@ -6,32 +6,34 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from django.db import connection
 
-from generation.models import Origin
 from review import measures
 from review.bootstrap import Floats
 from review.instruments import FlagForm
 from review.measures import Measure, codes_of, item_measure, section_measures
-from review.models import Assignment, AssignmentKind, AssignmentState, Flag, Study, StudyRater
+from review.models import AssignmentKind, AssignmentState, Flag, Study, StudyRater
 from review.tables import Options, frame_of
-from review.tables.frame import Form
+from review.tables.frame import Form, Frame, arms_of
 
 Places = Mapping[int, tuple[int, int]]
 
 # Every answer of one item as two arrays: far fewer rows to hand over than one for each answer.
 _ANSWERS = """
     SELECT r.instrument_id, r.item, array_agg(r.assignment_id), array_agg(r.value)
-    FROM review_rating r JOIN review_assignment a ON a.id = r.assignment_id
-    WHERE a.study_id = %s AND a.kind = %s AND a.state = %s AND r.turn_number IS NULL
+    FROM review_rating r
+    WHERE r.assignment_id = ANY(%s) AND r.turn_number IS NULL
     GROUP BY r.instrument_id, r.item
 """
 
 
-def values_of(study: Study) -> measures.StudyTable:
-    """Everything that agreement and score figures are made of. A fixed number of queries."""
+def values_of(study: Study, frame: Frame | None = None) -> measures.StudyTable:
+    """Everything that agreement and score figures are made of. A fixed number of queries.
+
+    Of all submitted live ratings, or of those that an export's ``frame`` lets in.
+    """
+    frame = frame or frame_of(study, Options())
     works = list(
-        Assignment.objects.filter(
-            study=study, kind=AssignmentKind.LIVE, state=AssignmentState.SUBMITTED
-        )
+        frame.assignments(study, [AssignmentKind.LIVE])
+        .filter(state=AssignmentState.SUBMITTED)
         .order_by()
         .values_list("pk", "rater_id", "study_dialogue__code")
     )
@@ -43,10 +45,10 @@ def values_of(study: Study) -> measures.StudyTable:
     submitted = np.zeros((len(names), len(dialogues)))
     for place in places.values():
         submitted[place] = 1
-    answers = _answers(study)
+    answers = _answers(list(places))
     found: list[Measure] = []
-    flags = _Flags(study, places, submitted)
-    for form in frame_of(study, Options()).forms:
+    flags = _Flags(places, submitted)
+    for form in frame.forms_of[study.pk]:
         items = _items(form, answers, places, submitted.shape)
         found += [*items, *section_measures(form.definition, items)]
         if form.definition.safety:
@@ -66,31 +68,12 @@ def _by_length(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     return sorted(pairs, key=lambda pair: (len(pair[0]), pair[0]))
 
 
-def arms_of(study: Study) -> dict[str, str]:
-    """Dialogue code -> name of its arm, by code; the batch is named where two arms share a name."""
-    found = study.study_dialogues.order_by().values_list(
-        "code", "dialogue__arm_id", "dialogue__arm__label", "dialogue__batch__name",
-        "dialogue__origin",
-    )  # fmt: skip
-    rows = sorted(found, key=lambda row: (len(row[0]), row[0]))
-    owners: dict[str, set[int]] = {}
-    for _, arm, label, _, _ in rows:
-        if arm:
-            owners.setdefault(label, set()).add(arm)
-    return {
-        code: (f"{label} ({batch})" if len(owners[label]) > 1 else label)
-        if arm
-        else str(Origin(origin).label)
-        for code, arm, label, batch, origin in rows
-    }
-
-
-def _answers(study: Study) -> dict[tuple[int, str], list[tuple[int, str]]]:
+def _answers(works: list[int]) -> dict[tuple[int, str], list[tuple[int, str]]]:
     with connection.cursor() as cursor:
-        cursor.execute(_ANSWERS, [study.pk, AssignmentKind.LIVE, AssignmentState.SUBMITTED])
+        cursor.execute(_ANSWERS, [works])
         return {
-            (form, item): list(zip(works, values, strict=True))
-            for form, item, works, values in cursor.fetchall()
+            (form, item): list(zip(pks, values, strict=True))
+            for form, item, pks, values in cursor.fetchall()
         }
 
 
@@ -116,18 +99,13 @@ def _items(
 class _Flags:
     """The standing flags of submitted ratings; a study has one form for flags."""
 
-    def __init__(self, study: Study, places: Places, submitted: Floats) -> None:
+    def __init__(self, places: Places, submitted: Floats) -> None:
         rows = (
-            Flag.objects.filter(
-                assignment__study=study,
-                assignment__kind=AssignmentKind.LIVE,
-                assignment__state=AssignmentState.SUBMITTED,
-                withdrawn_at=None,
-            )
+            Flag.objects.filter(assignment__in=list(places), withdrawn_at=None)
             .order_by("category")
             .values_list("category", "severity", "assignment_id")
         )
-        self.rows = [row for row in rows if row[2] in places]
+        self.rows = list(rows)
         self.places = places
         self.none = np.where(submitted > 0, 0.0, np.nan)
         self.labels: dict[str, str] = {}
@@ -160,6 +138,7 @@ class _Flags:
             values=values,
             categories=(0.0, 1.0),
             answers=("not flagged", "flagged"),
+            stored=("0", "1"),
         )
 
     def counts(self) -> list[tuple[str, tuple[int, ...]]]:

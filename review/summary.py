@@ -119,6 +119,7 @@ def _measure(one: Measure, table: StudyTable, draws: int) -> dict[str, Any]:
         "level": one.level,
         "ratings": one.ratings,
         "answers": list(one.answers),
+        "categories": list(one.stored),
         "figures": {name: figure(STATISTICS[name][1](one, draws)) for name in ALL[one.level]},
         "arms": {
             arm: _arm(one.of(columns), draws)

@@ -69,12 +69,15 @@ urlpatterns: list[URLPattern] = [
     path("studies/", studies.study_list, name="study_list"),
     path("studies/new/", studies.study_create, name="study_create"),
     path("studies/<int:study_id>/", studies.study_detail, name="study_detail"),
+    path("studies/<int:study_id>/exports/", study_exports.study_exports, name="study_exports"),
     path("studies/<int:study_id>/export/", study_exports.study_zip, name="study_export"),
     path(
         "studies/<int:study_id>/export/blinding_key.csv", study_exports.study_key, name="study_key"
     ),
     path(
-        "studies/<int:study_id>/export/<slug:name>.csv", study_exports.study_file, name="study_file"
+        "studies/<int:study_id>/export/<slug:name>.<slug:kind>",
+        study_exports.study_file,
+        name="study_file",
     ),
     path("studies/<int:study_id>/results/", results.results, name="results"),
     path("studies/<int:study_id>/results/scores/", results.scores, name="scores"),

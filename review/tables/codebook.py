@@ -31,17 +31,17 @@ RULES = (
 )  # fmt: skip
 
 
-def codebook_table(tables: Sequence[Table]) -> Table:
+def codebook_table(tables: Sequence[Table], ending: str) -> Table:
     """Describe the columns of ``tables`` and of the codebook itself."""
 
     def rows() -> Iterator[Row]:
         for name, rule in RULES:
             yield [SYNTHETIC, "*", name, rule, "text", None, None, None, None, None]
         for table in tables:
-            yield from (_row(f"{table.name}.csv", column) for column in table.columns)
-        yield from (_row("codebook.csv", column) for column in COLUMNS)
+            yield from (_row(f"{table.name}.{ending}", column) for column in table.columns)
+        yield from (_row(f"codebook.{ending}", column) for column in COLUMNS)
 
-    return Table("codebook", COLUMNS, rows)
+    return Table("codebook", COLUMNS, whole=rows)
 
 
 def _row(file: str, column: Column) -> Row:

@@ -6,7 +6,7 @@ from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Length
 
 from review.actions.comparisons import as_side, reasons_of
-from review.models import AssignmentState, Comparison, StudyRater
+from review.models import AssignmentState, Comparison, Study, StudyKind, StudyRater
 from review.tables.frame import (
     OPENED,
     OPENING,
@@ -20,6 +20,7 @@ from review.tables.frame import (
     Row,
     Table,
     choices,
+    opening,
 )
 
 FIELDS = (
@@ -40,7 +41,8 @@ FIELDS = (
 
 def comparisons_table(frame: Frame) -> Table:
     """One row per rater and pair that was opened; the arms are in the blinding key alone."""
-    reasons = reasons_of(frame.study)
+    studies = [study for study in frame.studies if study.kind == StudyKind.PAIRWISE]
+    reasons = {key: label for study in studies for key, label in reasons_of(study).items()}
     left = choices({"one": "one_dialogue stood on the left", "other": "other_dialogue did"})
     chosen = choices({"one": "one_dialogue", "other": "other_dialogue", "tie": "both alike"})
     yes = choices({"1": "the rater gave this reason", "0": "the rater did not"})
@@ -60,35 +62,24 @@ def comparisons_table(frame: Frame) -> Table:
     )  # fmt: skip
 
     def rows() -> Iterator[Row]:
-        for (
-            pair,
-            one,
-            other,
-            rater,
-            position,
-            state,
-            swapped,
-            choice,
-            given,
-            comment,
-            *times,
-        ) in _stored(frame):
-            cells: list[Cell] = [
-                *frame.opening, pair, one, other, rater, position, state,
-                "other" if swapped else "one", choice, as_side(choice, swapped),
-                *(int(key in given) for key in reasons),
-            ]  # fmt: skip
-            if frame.options.comments:
-                cells.append(comment)
-            yield [*cells, *times]
+        for study in studies:
+            for *names, swapped, choice, given, comment, opened, submitted in _stored(study):
+                cells: list[Cell] = [
+                    *opening(study), *names,
+                    "other" if swapped else "one", choice, as_side(choice, swapped),
+                    *(int(key in given) for key in reasons),
+                ]  # fmt: skip
+                if frame.options.comments:
+                    cells.append(comment)
+                yield [*cells, opened, submitted]
 
-    return Table("comparisons", columns, rows)
+    return Table("comparisons", columns, whole=rows)
 
 
-def _stored(frame: Frame) -> Iterator[tuple]:  # type: ignore[type-arg]  # as FIELDS says
-    code = StudyRater.objects.filter(study=frame.study, rater=OuterRef("rater"))
+def _stored(study: Study) -> Iterator[tuple]:  # type: ignore[type-arg]  # as FIELDS says
+    code = StudyRater.objects.filter(study=study, rater=OuterRef("rater"))
     return (
-        Comparison.objects.filter(study=frame.study)
+        Comparison.objects.filter(study=study)
         .exclude(state=AssignmentState.DUE)
         .annotate(rater_code=Subquery(code.values("code")[:1]))
         .order_by(Length("pair__code"), "pair__code", Length("rater_code"), "rater_code")

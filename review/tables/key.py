@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db.models.functions import Length
 
 from review.models import StudyDialogue
-from review.tables.frame import DIALOGUE, OPENING, Column, Frame, Row, Table
+from review.tables.frame import DIALOGUE, OPENING, Column, Frame, Row, Table, opening
 
 FIELDS = (
     "dialogue__origin",
@@ -46,12 +46,13 @@ def key_table(frame: Frame) -> Table:
     """One row per dialogue of the study."""
 
     def rows() -> Iterator[Row]:
-        found = (
-            StudyDialogue.objects.filter(study=frame.study)
-            .order_by(Length("code"), "code")
-            .values_list("code", "dialogue__uid", *FIELDS)
-        )
-        for code, uid, *rest in found.iterator(chunk_size=2000):
-            yield [*frame.opening, code, str(uid), *rest]
+        for study in frame.studies:
+            found = (
+                StudyDialogue.objects.filter(study=study)
+                .order_by(Length("code"), "code")
+                .values_list("code", "dialogue__uid", *FIELDS)
+            )
+            for code, uid, *rest in found.iterator(chunk_size=2000):
+                yield [*opening(study), code, str(uid), *rest]
 
-    return Table("blinding_key", COLUMNS, rows)
+    return Table("blinding_key", COLUMNS, whole=rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from review.models import AssignmentKind
 from review.tables.frame import (
     DIALOGUE,
     KIND,
@@ -13,21 +14,39 @@ from review.tables.frame import (
     STATE,
     SUBMITTED,
     TURN,
-    Cell,
     Column,
     Frame,
     Part,
     Row,
     Table,
     Work,
+    opening,
 )
-from review.tables.reading import MISSING, Answers, Reader, answers_by_work
+from review.tables.reading import MISSING, Chunk, Given, Reader
+
+UNSAVED = Given("")
 
 
 def long_table(frame: Frame) -> Table:
     """One row per rater, dialogue and item, unanswered items of begun dialogues included."""
+    return Table("ratings_long", long_columns(frame), _LongRows(frame).of)
+
+
+def calibration_table(frame: Frame) -> Table:
+    """The same for the training dialogues: no data of the study, so a file of its own."""
+    rows = _LongRows(frame)
+
+    def whole() -> Iterator[Row]:
+        for chunk in frame.chunks([AssignmentKind.CALIBRATION]):
+            yield from rows.of(chunk)
+
+    return Table("calibration", long_columns(frame), whole=whole)
+
+
+def long_columns(frame: Frame) -> tuple[Column, ...]:
+    """The columns of the long table."""
     comments = frame.options.comments
-    columns = (
+    return (
         *OPENING, DIALOGUE, RATER,
         POSITION,
         KIND,
@@ -60,29 +79,38 @@ def long_table(frame: Frame) -> Table:
         *SECONDS,
     )  # fmt: skip
 
-    def rows() -> Iterator[Row]:
-        readers = [Reader(form) for form in frame.forms]
-        for works in frame.works():
-            answers = answers_by_work(works)
-            for work in works:
-                yield from _long_rows(frame, readers, work, answers.get(work.pk, {}))
 
-    return Table("ratings_long", columns, rows)
+class _LongRows:
+    """Rows in the order of ``long_columns``, made of parts that many rows share."""
 
+    def __init__(self, frame: Frame) -> None:
+        self.comments = frame.options.comments
+        self.readers = {form.pk: Reader(form) for form in frame.forms}
 
-def _long_rows(
-    frame: Frame, readers: Sequence[Reader], work: Work, answers: Answers
-) -> Iterator[Row]:
-    head = Part(*frame.opening, work.dialogue, work.rater, work.position, work.kind, work.state)
-    tail = Part(work.opened_at, work.submitted_at, work.active_seconds, work.paused_seconds)
-    comments = frame.options.comments
-    for reader in readers:
-        parts = reader.parts
-        for item, turn, given, asked in reader.rows(answers):
-            if given is None:
-                cells = reader.cells(item, "", asked)
-                rest: tuple[Cell, ...] = ("", None, None) if comments else (None, None)
-            else:
+    def of(self, chunk: Chunk) -> Iterator[Row]:
+        """The rows of a chunk of assignments."""
+        readers = [self.readers[form.pk] for form in chunk.forms]
+        first = opening(chunk.study)
+        for work in chunk.works:
+            head = Part(*first, work.dialogue, work.rater, work.position, work.kind, work.state)
+            tail = Part(work.opened_at, work.submitted_at, work.active_seconds, work.paused_seconds)
+            yield from self._rows(chunk, work, readers, head, tail)
+
+    def _rows(
+        self, chunk: Chunk, work: Work, readers: Sequence[Reader], head: Part, tail: Part
+    ) -> Iterator[Row]:
+        answers, turns, comments = chunk.answers(work.pk), chunk.turns(work.pk), self.comments
+        for reader in readers:
+            shown, form = reader.shown(answers), reader.form.pk
+            for item in reader.whole_items:
+                key = item.key
+                given = answers.get((form, key), UNSAVED)
+                part = reader.part(item, given[0], shown is None or key in shown)
+                if comments:
+                    yield head, part, given[1], given[2], given[3], tail
+                else:
+                    yield head, part, given[2], given[3], tail
+            for item, turn, given, asked in reader.turn_rows(answers, turns):
                 cells = reader.cells(item, given.value, asked)
                 rest = given[1:] if comments else given[2:]
-            yield (head, parts[item.key], turn, *cells, *rest, tail)
+                yield head, *reader.heads[item.key], turn, *cells, *rest, tail

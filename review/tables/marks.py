@@ -1,11 +1,10 @@
 """flags and evidence: what raters marked, where, without a word of the dialogue."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from review.instruments import FlagForm
 from review.items import Item
-from review.models import Evidence, Flag
+from review.models import Flag
 from review.tables.frame import (
     DIALOGUE,
     KIND,
@@ -21,7 +20,9 @@ from review.tables.frame import (
     Table,
     Work,
     choices,
+    opening,
 )
+from review.tables.reading import Chunk
 
 SPAN = "characters (Unicode code points) from the beginning of the turn, from 0"
 WHOLE = "empty = the whole turn"
@@ -45,12 +46,10 @@ def flags_table(frame: Frame) -> Table:
         Column("updated_at", "time", "when it was last changed"),
     )  # fmt: skip
 
-    def rows() -> Iterator[Row]:
-        for works in frame.works():
-            found = _flags(works)
-            for work in works:
-                for flag in found.get(work.pk, ()):
-                    yield _flag_row(frame, safety, work, flag)
+    def rows(chunk: Chunk) -> Iterator[Row]:
+        for work in chunk.works if safety else ():
+            for flag in chunk.flags.get(work.pk, ()):
+                yield _flag_row(chunk, safety, work, flag)
 
     return Table("flags", columns, rows)
 
@@ -76,25 +75,17 @@ def _question(form: Form | None, item: Item) -> Column:
     return Column(f"detail_{item.key}", "code", str(item.label), values, missing, form)
 
 
-def _flags(works: Sequence[Work]) -> Mapping[int, list[Flag]]:
-    found: dict[int, list[Flag]] = defaultdict(list)
-    rows = Flag.objects.filter(assignment__in=[work.pk for work in works], withdrawn_at=None)
-    for flag in rows.order_by("created_at", "pk"):
-        found[flag.assignment_id].append(flag)
-    return found
-
-
-def _flag_row(frame: Frame, safety: FlagForm | None, work: Work, flag: Flag) -> Row:
+def _flag_row(chunk: Chunk, safety: FlagForm | None, work: Work, flag: Flag) -> Row:
     kinds = {one.key: one for one in safety.categories} if safety else {}
     grades = {one.key: str(one.label) for one in safety.severities} if safety else {}
     kind = kinds.get(flag.category)
     cells: list[Cell] = [
-        *frame.opening, work.dialogue, work.rater, work.kind, work.state, str(flag.uid),
+        *opening(chunk.study), work.dialogue, work.rater, work.kind, work.state, str(flag.uid),
         flag.category, kind.number if kind else None, str(kind.label) if kind else None,
         flag.severity, grades.get(flag.severity), flag.turn_number, flag.start, flag.end,
         *(flag.details.get(item.key) for item in (safety.questions if safety else ())),
     ]  # fmt: skip
-    if frame.options.comments:
+    if chunk.frame.options.comments:
         cells.append(flag.note)
     return [*cells, flag.created_at, flag.updated_at]
 
@@ -104,7 +95,7 @@ OF_A_FLAG = "empty: the passage belongs to a flag"
 
 
 def evidence_table(frame: Frame) -> Table:
-    """One row per passage that a rater attached to an item and did not take back."""
+    """One row per passage that a rater attached to an item or a flag and did not take back."""
     columns = (
         *OPENING, DIALOGUE, RATER, KIND, STATE,
         Column("evidence", "code", "id of the mark"),
@@ -118,26 +109,20 @@ def evidence_table(frame: Frame) -> Table:
         Column("created_at", "time", "when it was marked"),
     )  # fmt: skip
 
-    def rows() -> Iterator[Row]:
-        forms = {form.pk: form for form in frame.forms}
-        for works in frame.works():
-            found = _evidence(works)
-            for work in works:
-                for mark in found.get(work.pk, ()):
-                    form = forms.get(mark.instrument_id or 0)
-                    yield [
-                        *frame.opening, work.dialogue, work.rater, work.kind, work.state,
-                        str(mark.uid), str(mark.flag.uid) if mark.flag else "",
-                        form.key if form else "", form.version if form else "", mark.item,
-                        mark.turn_number, mark.start, mark.end, mark.created_at,
-                    ]  # fmt: skip
+    forms = {form.pk: form for form in frame.forms}
+    safe = any(form.definition.safety for form in frame.forms)
+
+    def rows(chunk: Chunk) -> Iterator[Row]:
+        for work in chunk.works:
+            for mark in chunk.evidence.get(work.pk, ()):
+                form = forms.get(mark.instrument_id or 0)
+                if form is None and (mark.flag is None or not safe):
+                    continue
+                yield [
+                    *opening(chunk.study), work.dialogue, work.rater, work.kind, work.state,
+                    str(mark.uid), str(mark.flag.uid) if mark.flag else None,
+                    *((form.key, form.version) if form else (None, None)), mark.item,
+                    mark.turn_number, mark.start, mark.end, mark.created_at,
+                ]  # fmt: skip
 
     return Table("evidence", columns, rows)
-
-
-def _evidence(works: Sequence[Work]) -> Mapping[int, list[Evidence]]:
-    found: dict[int, list[Evidence]] = defaultdict(list)
-    rows = Evidence.objects.filter(assignment__in=[work.pk for work in works], withdrawn_at=None)
-    for mark in rows.select_related("flag").order_by("created_at", "pk"):
-        found[mark.assignment_id].append(mark)
-    return found

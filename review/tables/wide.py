@@ -1,12 +1,11 @@
 """ratings_wide: one row per rater and dialogue, the items in their order, then totals."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from review.actions.rating import RETURN_REASONS
-from review.instrument_parts import TotalRule
+from review.instrument_parts import TotalRule, band, highest
 from review.items import Item
-from review.models import Flag
 from review.tables.frame import (
     DIALOGUE,
     KIND,
@@ -25,13 +24,14 @@ from review.tables.frame import (
     Table,
     Work,
     choices,
+    opening,
 )
-from review.tables.reading import MISSING, Answers, Reader, short, values_by_work
+from review.tables.reading import MISSING, Chunk, Given, Reader, short
 
 
 def wide_table(frame: Frame) -> Table:
     """One row per rater and dialogue: the items in the instruments' order, then totals."""
-    readers = [Reader(form) for form in frame.forms]
+    readers = {form.pk: WideReader(form) for form in frame.forms}
     names = column_names(frame)
     columns = [
         *OPENING, DIALOGUE, RATER,
@@ -54,12 +54,10 @@ def wide_table(frame: Frame) -> Table:
     if frame.options.comments:
         columns.append(Column("comment", "text", "the rater's words about the whole dialogue"))
 
-    def rows() -> Iterator[Row]:
-        for works in frame.works():
-            answers, flags = values_by_work(works), _flags_by_work(works)
-            for work in works:
-                given = answers.get(work.pk, {})
-                yield _wide_row(frame, readers, names, work, given, flags[work.pk])
+    def rows(chunk: Chunk) -> Iterator[Row]:
+        own = {form.pk for form in chunk.forms}
+        for work in chunk.works:
+            yield _wide_row(chunk, list(readers.values()), own, names, work)
 
     return Table("ratings_wide", tuple(columns), rows)
 
@@ -131,48 +129,93 @@ def _total_columns(form: Form, rule: TotalRule, name: str) -> list[Column]:
     return columns
 
 
-def _flags_by_work(works: Sequence[Work]) -> Counter[int]:
-    standing = Flag.objects.filter(assignment__in=[w.pk for w in works], withdrawn_at=None)
-    return Counter(standing.order_by().values_list("assignment_id", flat=True))
+class WideReader(Reader):
+    """An instrument with its totals worked out as far as they are the same for everybody."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__(form)
+        self.rules = [
+            (
+                rule,
+                [
+                    (item.key, _numbers(item), highest(item))
+                    for item in form.definition.counted(rule)
+                ],
+            )
+            for rule in form.definition.total_rules
+        ]
+
+    def width(self) -> int:
+        """How many cells the instrument fills."""
+        bands = sum(bool(rule.cut_offs) for rule, _ in self.rules)
+        return len(self.whole_items) + 2 * len(self.rules) + bands
+
+    def totals(self, answers: Mapping[tuple[int, str], Given]) -> Iterator[Cell]:
+        """Each total, the most it could be, and its band; the same as ``Instrument.totals``."""
+        if self.conditional:
+            yield from self._asked_totals(answers)
+            return
+        pk = self.form.pk
+        for rule, items in self.rules:
+            total, most, scored, missing = 0.0, 0.0, 0, False
+            for key, numbers, top in items:
+                given = answers.get((pk, key))
+                value = given[0] if given else ""
+                missing = missing or not value
+                number = numbers.get(value)
+                if number is not None:
+                    total, most, scored = total + number, most + top, scored + 1
+            share = scored if rule.method == "mean" and scored else 1
+            value_now = None if missing or not scored else total / share
+            yield None if value_now is None else short(round(value_now, 6))
+            yield short(round(most / share, 6))
+            if rule.cut_offs:
+                reached = band(rule, value_now if scored == len(items) else None)
+                yield str(reached) if reached else None
+
+    def _asked_totals(self, answers: Mapping[tuple[int, str], Given]) -> Iterator[Cell]:
+        found = self.form.definition.totals(self.chosen(answers))
+        for rule, _ in self.rules:
+            total = found[rule.key]
+            yield None if total.value is None else short(round(total.value, 6))
+            yield short(round(total.maximum, 6))
+            if rule.cut_offs:
+                yield str(total.band) if total.band else None
+
+
+def _numbers(item: Item) -> dict[str, float]:
+    numbers = {value: item.number(value) for value in item.values}
+    return {value: number for value, number in numbers.items() if number is not None}
 
 
 def _wide_row(
-    frame: Frame,
-    readers: Sequence[Reader],
+    chunk: Chunk,
+    readers: Sequence[WideReader],
+    own: Container[int],
     names: Mapping[tuple[int, str], str],
     work: Work,
-    answers: Answers,
-    flags: int,
 ) -> Row:
     cells: list[Cell] = [
-        *frame.opening, work.dialogue, work.rater, work.position, work.kind, work.state,
+        *opening(chunk.study), work.dialogue, work.rater, work.position, work.kind, work.state,
         work.return_reason, work.opened_at, work.submitted_at,
         work.active_seconds, work.paused_seconds,
     ]  # fmt: skip
-    missing = []
+    missing, answers = [], chunk.answers(work.pk)
     for reader in readers:
-        for item, turn, given, asked in reader.rows(answers):
-            if turn is not None:
-                continue
-            value, _, code = reader.cells(item, given.value if given else "", asked)
+        pk = reader.form.pk
+        if pk not in own:
+            cells += [None] * reader.width()
+            continue
+        shown = reader.shown(answers)
+        for item in reader.whole_items:
+            given = answers.get((pk, item.key))
+            asked = shown is None or item.key in shown
+            value, _, code = reader.cells(item, given[0] if given else "", asked)
             cells.append(None if code and item.type == "scale" else value)
             if code:
-                missing.append(f"{names[reader.form.pk, item.key]}={code}")
-        cells += _totals(reader, answers)
-    cells += [" ".join(missing), flags]
-    if frame.options.comments:
+                missing.append(f"{names[pk, item.key]}={code}")
+        cells += reader.totals(answers)
+    cells += [" ".join(missing), len(chunk.flags.get(work.pk, ()))]
+    if chunk.frame.options.comments:
         cells.append(work.comment)
     return cells
-
-
-def _totals(reader: Reader, answers: Answers) -> Iterator[Cell]:
-    definition = reader.form.definition
-    if not definition.total_rules:
-        return
-    found = definition.totals(reader.chosen(answers))
-    for rule in definition.total_rules:
-        total = found[rule.key]
-        yield None if total.value is None else short(round(total.value, 6))
-        yield short(round(total.maximum, 6))
-        if rule.cut_offs:
-            yield str(total.band) if total.band else None

@@ -16,6 +16,7 @@ from review.comparison_forms import ComparisonStudyForm
 from review.comparison_results import ComparisonResults, counts_by_rater, results_of
 from review.models import Study, StudyKind
 from review.progress import Counts
+from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
 FIELD_OF = {
@@ -64,6 +65,7 @@ def comparison_results(request: AuthenticatedRequest, study_id: int) -> HttpResp
     results = results_of(study)
     context = {
         "study": study,
+        "tabs": study_tabs(study, request.user, "study"),
         "raters": raters,
         "total": _sum(counts for _, counts in raters),
         "results": results,

@@ -12,9 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from generation.views.page import SeeOther, go_to, keyset_page, show
 from review import actions, progress
 from review.actions import Refused
-from review.exports import FILES, KEY_FILE
 from review.models import Flag, Instrument, Study, StudyKind, StudyState
-from review.study_forms import ExportForm, StudyFilter, StudyForm
+from review.study_forms import StudyFilter, StudyForm
 from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
@@ -118,11 +117,6 @@ def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponseBa
     context |= {
         "instruments": instruments,
         "dialogues": study.study_dialogues.count(),
-        "files": FILES,
-        "key_file": KEY_FILE,
-        "may_export": request.user.may(Verb.EXPORT_RATINGS),
-        "may_export_key": request.user.may(Verb.EXPORT_KEY),
-        "export_form": ExportForm(),
     }
     return render(request, "review/study_detail.html", context)
 

@@ -4,20 +4,23 @@ from typing import Any
 
 from django.urls import reverse
 
-from review.models import Study
+from review.models import Study, StudyKind
 from sqpsych_site.models import User
 from sqpsych_site.roles import Verb
 
 TABS: tuple[tuple[str, str, str, Verb], ...] = (
     ("study", "review:study_detail", "Study", Verb.SEE_STUDIES),
     ("results", "review:results", "Results", Verb.SEE_STUDIES),
+    ("exports", "review:study_exports", "Exports", Verb.EXPORT_RATINGS),
 )
+
+PAIRWISE_TABS = (("study", "review:comparison_results", "Study", Verb.SEE_STUDIES), TABS[-1])
 
 
 def study_tabs(study: Study, user: User, here: str) -> list[dict[str, Any]]:
     """What this person can open, for ``_components/tabs.html``."""
     return [
         {"url": reverse(name, args=[study.pk]), "label": label, "current": key == here}
-        for key, name, label, verb in TABS
+        for key, name, label, verb in (PAIRWISE_TABS if study.kind == StudyKind.PAIRWISE else TABS)
         if user.may(verb)
     ]

@@ -129,16 +129,19 @@ def rated(raters: list[User]) -> Study:
 def test_export_ratings_writes_all_files_and_says_so(rated, tmp_path):
     target = tmp_path / "new" / "folder"
     lines = run("export_ratings", "Pilot", "--output", str(target)).splitlines()
-    assert sorted(path.name for path in target.iterdir()) == [
+    names = {path.name for path in target.iterdir()}
+    assert names >= {
         "codebook.csv",
         "evidence.csv",
         "flags.csv",
+        "load_ratings.R",
+        "load_ratings.py",
         "manifest.json",
         "ratings_long.csv",
         "ratings_wide.csv",
-    ]
+    }
     assert lines[0] == f"{target / 'ratings_long.csv'}: 190 rows"
-    assert len(lines) == 6
+    assert len(lines) == len(names) - 2  # the scripts are no data
     entry = AuditEntry.objects.get(action="export.ratings")
     assert (entry.actor, entry.detail["via"]) == ("", "command")
 

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from generation.models import Arm, Batch, ClientProfile, ProfileSet, Protocol
 from review.cells import cell, clean, guard, text_cell, unguard
-from review.exports import Origin, export_table, export_to, export_zip, snapshot
+from review.exports import Origin, export_table, export_to, export_zip
 from review.models import Assignment, Evidence, Flag, Rating, Study
+from review.snapshots import snapshot
 from review.tables import Options
 from sqpsych_site.models import AuditEntry, User
 from tests.factories import WHEN, assignments_of, make_dialogue, make_instrument, make_study
@@ -66,7 +67,7 @@ def read(data: bytes) -> list[dict[str, str]]:
 def table(
     study: Study, name: str = "ratings_long", *, comments: bool = True
 ) -> list[dict[str, str]]:
-    with export_table(study=study, name=name, options=Options(comments), origin=PAGE) as out:
+    with export_table(studies=study, name=name, options=Options(comments), origin=PAGE) as out:
         return read(out.read())
 
 
@@ -308,9 +309,11 @@ level = "turn"
     from review.actions import add_instrument
     from review.models import StudyInstrument
 
-    made = make_study([rater], name="Branching", instruments=())
+    made = make_study([rater], name="Branching", instruments=(), state="draft")
     row = add_instrument(text=toml, origin="branch.toml", by=None)
     StudyInstrument.objects.create(study=made, instrument=row)
+    Study.objects.filter(pk=made.pk).update(state="running")
+    made.refresh_from_db()
     return made
 
 
@@ -438,7 +441,7 @@ def test_comments_can_be_left_out_everywhere(study, rater):
     work = assignments_of(study, rater)[0]
     Assignment.objects.filter(pk=work.pk).update(comment="about it all", return_note="secret note")
     raise_flag(work, note="a flag note")
-    with export_zip(study=study, options=Options(comments=False), origin=PAGE) as out:
+    with export_zip(studies=study, options=Options(comments=False), origin=PAGE) as out:
         archive = zipfile.ZipFile(out)
         data = b"".join(archive.read(name) for name in archive.namelist())
     for text in (b"about it all", b"a flag note", b"Named early", b"secret note"):
@@ -450,7 +453,7 @@ def test_codebook_describes_every_column_of_every_file(study):
     book = table(study, "codebook")
     described = {(row["file"], row["column"]) for row in book}
     for name in ("ratings_long", "ratings_wide", "flags", "evidence", "codebook"):
-        with export_table(study=study, name=name, options=Options(), origin=PAGE) as out:
+        with export_table(studies=study, name=name, options=Options(), origin=PAGE) as out:
             header = next(csv.reader(io.StringIO(out.read().decode("utf-8-sig"))))
         assert {(f"{name}.csv", column) for column in header} <= described
     item = next(r for r in book if r["column"] == "t1_key_thoughts")
@@ -461,15 +464,19 @@ def test_codebook_describes_every_column_of_every_file(study):
 
 
 def test_manifest_names_hashes_rows_instruments_and_no_secret(study, tmp_path):
-    files = export_to(study=study, directory=tmp_path, options=Options(), origin=PAGE)
+    files = export_to(studies=study, directory=tmp_path, options=Options(), origin=PAGE)
     body = json.loads((tmp_path / "manifest.json").read_text())
     assert body["synthetic"] is True
-    assert body["study"] == {
+    [about] = body["studies"]
+    assert about == {
         "id": study.pk,
         "name": "Pilot",
         "state": "running",
         "overlap": 2,
         "created_at": cell(study.created_at),
+        "dialogues": 2,
+        "raters": 2,
+        "assignments": {"locked": 0, "due": 1, "started": 1, "submitted": 1, "returned": 1},
     }
     assert [one["name"] for one in body["files"]] == [one.name for one in files]
     for one in body["files"]:
@@ -480,14 +487,9 @@ def test_manifest_names_hashes_rows_instruments_and_no_secret(study, tmp_path):
     assert [form["sha256"] for form in body["instruments"]] == [
         make_instrument(key).sha256 for key in ("sqpsych-expert", "safety")
     ]
-    assert body["counts"]["assignments"] == {
-        "locked": 0,
-        "due": 1,
-        "started": 1,
-        "submitted": 1,
-        "returned": 1,
-    }
-    assert "seed" not in body["study"]
+    for name, sha256 in body["scripts"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == sha256
+    assert set(body["scripts"]) == {"load_ratings.R", "load_ratings.py"}
 
 
 # -- the same data, the same bytes ----------------------------------------------------------------
@@ -497,7 +499,7 @@ def test_the_same_export_twice_is_byte_equal(study, rater):
     raise_flag(assignments_of(study, rater)[0])
 
     def archive() -> bytes:
-        with export_zip(study=study, options=Options(), origin=PAGE) as out:
+        with export_zip(studies=study, options=Options(), origin=PAGE) as out:
             return out.read()
 
     first = archive()
@@ -505,8 +507,8 @@ def test_the_same_export_twice_is_byte_equal(study, rater):
 
 
 def test_zip_holds_what_the_command_writes(study, tmp_path):
-    export_to(study=study, directory=tmp_path, options=Options(), origin=PAGE)
-    with export_zip(study=study, options=Options(), origin=PAGE) as out:
+    export_to(studies=study, directory=tmp_path, options=Options(), origin=PAGE)
+    with export_zip(studies=study, options=Options(), origin=PAGE) as out:
         archive = zipfile.ZipFile(out)
         assert archive.testzip() is None
         assert {name: archive.read(name) for name in archive.namelist()} == {
@@ -522,7 +524,7 @@ def test_failed_export_leaves_no_file_and_no_record(study, tmp_path, monkeypatch
 
     monkeypatch.setattr(exports, "manifest", broken)
     with pytest.raises(OSError, match="No space"):
-        export_to(study=study, directory=tmp_path, options=Options(), origin=PAGE)
+        export_to(studies=study, directory=tmp_path, options=Options(), origin=PAGE)
     assert list(tmp_path.iterdir()) == []
     assert not AuditEntry.objects.filter(action="export.ratings").exists()
 
@@ -576,7 +578,7 @@ def test_hostile_comments_open_in_pandas(study, rater, tmp_path):
             turn_number=None,
             defaults={"comment": text, "value": "1"},
         )
-    export_to(study=study, directory=tmp_path, options=Options(), origin=PAGE)
+    export_to(studies=study, directory=tmp_path, options=Options(), origin=PAGE)
     frame = pandas.read_csv(tmp_path / "ratings_long.csv")
     assert list(frame.columns[:3]) == ["data", "study", "study_id"]
     assert len(frame) == 3 * 19
@@ -599,7 +601,7 @@ def test_no_cell_is_a_formula_for_a_spreadsheet(study, rater, tmp_path):
             turn_number=None,
             defaults={"comment": text},
         )
-    export_to(study=study, directory=tmp_path, options=Options(), origin=PAGE)
+    export_to(studies=study, directory=tmp_path, options=Options(), origin=PAGE)
     sheet = openpyxl.Workbook().active
     for path in sorted(tmp_path.glob("*.csv")):
         text = path.read_bytes().decode("utf-8-sig")
@@ -610,7 +612,7 @@ def test_no_cell_is_a_formula_for_a_spreadsheet(study, rater, tmp_path):
 
 
 def test_files_are_rfc_4180_with_a_byte_order_mark(study):
-    with export_table(study=study, name="ratings_long", options=Options(), origin=PAGE) as out:
+    with export_table(studies=study, name="ratings_long", options=Options(), origin=PAGE) as out:
         data = out.read()
     assert data.startswith(b"\xef\xbb\xbfdata,study,study_id,")
     assert data.endswith(b"\r\n")
@@ -665,7 +667,7 @@ def telling(rater: User, other_rater: User) -> Study:
 
 
 def test_no_file_but_the_key_tells_where_a_dialogue_or_a_rating_comes_from(telling, tmp_path):
-    export_to(study=telling, directory=tmp_path, options=Options(), origin=PAGE)
+    export_to(studies=telling, directory=tmp_path, options=Options(), origin=PAGE)
     data = b"\n".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
     uid = str(telling.study_dialogues.get().dialogue.uid)
     for secret in ("CANARY", "canary", "stranger", uid, "987654", "424242", "generated", "BAND"):
@@ -695,14 +697,20 @@ def test_key_tells_what_each_code_stands_for(telling):
 
 
 def test_zip_never_holds_the_key(telling):
-    with export_zip(study=telling, options=Options(), origin=PAGE) as out:
+    with export_zip(studies=telling, options=Options(), origin=PAGE) as out:
         assert zipfile.ZipFile(out).namelist() == [
+            "agreement.csv",
+            "calibration.csv",
+            "codebook.csv",
+            "evidence.csv",
+            "flags.csv",
+            "load_ratings.R",
+            "load_ratings.py",
+            "manifest.json",
+            "raters.csv",
             "ratings_long.csv",
             "ratings_wide.csv",
-            "flags.csv",
-            "evidence.csv",
-            "codebook.csv",
-            "manifest.json",
+            "times.csv",
         ]
 
 
@@ -747,7 +755,7 @@ def test_download_works_outside_a_transaction(study, coordinator, client_of):
 
 
 def test_download_is_an_attachment_and_leaves_an_audit_row(study, researcher, client_of):
-    url = reverse("review:study_file", args=[study.pk, "ratings_long"])
+    url = reverse("review:study_file", args=[study.pk, "ratings_long", "csv"])
     response = client_of(researcher).get(url)
     data = b"".join(response.streaming_content)
     assert response["Content-Type"] == "text/csv; charset=utf-8"
@@ -760,7 +768,17 @@ def test_download_is_an_attachment_and_leaves_an_audit_row(study, researcher, cl
     assert (entry.actor, entry.target) == (researcher.username, f"study {study.pk}")
     assert entry.detail == {
         "via": "page",
-        "comments": True,
+        "studies": [study.pk],
+        "options": {
+            "comments": True,
+            "format": "csv",
+            "instruments": [],
+            "arms": [],
+            "raters": [],
+            "states": [],
+            "since": None,
+            "until": None,
+        },
         "files": {"ratings_long.csv": {"rows": 57, "sha256": hashlib.sha256(data).hexdigest()}},
     }
 
@@ -768,7 +786,7 @@ def test_download_is_an_attachment_and_leaves_an_audit_row(study, researcher, cl
 def test_comments_switch_of_the_download(study, coordinator, client_of):
     client, url = (
         client_of(coordinator),
-        reverse("review:study_file", args=[study.pk, "ratings_long"]),
+        reverse("review:study_file", args=[study.pk, "ratings_long", "csv"]),
     )
     without = b"".join(client.get(url, {"comments": "no"}).streaming_content)
     assert "comment" not in read(without)[0]
@@ -777,7 +795,7 @@ def test_comments_switch_of_the_download(study, coordinator, client_of):
 
 @pytest.mark.parametrize("name", ["passwords", "manifest", "users"])
 def test_unknown_file_is_not_found(study, coordinator, client_of, name):
-    url = reverse("review:study_file", args=[study.pk, name])
+    url = reverse("review:study_file", args=[study.pk, name, "csv"])
     assert client_of(coordinator).get(url).status_code == 404
 
 
@@ -785,7 +803,7 @@ def addresses(study: Study) -> list[str]:
     return [
         reverse("review:study_export", args=[study.pk]),
         reverse("review:study_key", args=[study.pk]),
-        reverse("review:study_file", args=[study.pk, "ratings_long"]),
+        reverse("review:study_file", args=[study.pk, "ratings_long", "csv"]),
     ]
 
 
@@ -812,6 +830,9 @@ def queries_of(action: Callable[[], object]) -> int:
     return len(found)
 
 
+QUERIES = 37
+
+
 @pytest.mark.parametrize("item_count", [1, 3])
 def test_export_asks_the_same_number_of_queries_at_any_size(
     make_user, tmp_path, item_count, django_assert_num_queries
@@ -822,8 +843,8 @@ def test_export_asks_the_same_number_of_queries_at_any_size(
         for work in assignments_of(made, person):
             answer(submitted(work), "t1_key_thoughts", "1")
             raise_flag(work)
-    with django_assert_num_queries(20):
-        export_to(study=made, directory=tmp_path, options=Options(), origin=PAGE)
+    with django_assert_num_queries(QUERIES):
+        export_to(studies=made, directory=tmp_path, options=Options(), origin=PAGE)
 
 
 def test_more_than_one_chunk_of_assignments_is_written_whole(rater, monkeypatch):
@@ -852,4 +873,4 @@ def test_export_into_a_file_is_an_error(study, tmp_path):
     target = tmp_path / "file"
     target.write_text("x")
     with pytest.raises(OSError, match="exists"):
-        export_to(study=study, directory=Path(target), options=Options(), origin=PAGE)
+        export_to(studies=study, directory=Path(target), options=Options(), origin=PAGE)

@@ -622,15 +622,6 @@ def test_closed_study_is_polled_no_more(coordinator, client_of, busy):
     assert "hx-trigger" not in client.get(url, headers={"HX-Request": "true"}).content.decode()
 
 
-def test_downloads_say_what_each_file_holds(researcher, client_of, busy):
-    text = (
-        client_of(researcher).get(reverse("review:study_detail", args=[busy.pk])).content.decode()
-    )
-    for name in ("ratings_long", "ratings_wide", "flags", "evidence", "codebook"):
-        assert reverse("review:study_file", args=[busy.pk, name]) in text
-    assert reverse("review:study_key", args=[busy.pk]) in text
-
-
 @pytest.mark.parametrize("name", ["study_list", "study_create", "study_detail", "study_change"])
 def test_pages_are_sound_html(coordinator, client_of, busy, name, rater):
     Flag.objects.create(assignment=assignments_of(busy, rater)[0], **FLAG)
