@@ -79,6 +79,7 @@ def csv_cells(
             f"{name}, row {row}: is not proper CSV; a quotation mark may be missing."
         ) from None
     except UnicodeDecodeError:
+        row = _undecodable(text)
         raise CorpusError(f"{name}, row {row}: the text is not in UTF-8; save it so.") from None
     finally:
         csv.field_size_limit(usual)
@@ -86,13 +87,25 @@ def csv_cells(
             text.detach()
 
 
+def _undecodable(text: io.TextIOWrapper) -> int:
+    """The first row that is not in UTF-8; the decoder reads ahead and cannot tell."""
+    text.buffer.seek(0)
+    for row, line in enumerate(text.buffer, start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            return row
+    return 1
+
+
 def header_of(name: str, source: BinaryIO) -> list[str]:
     """The columns of a CSV file. Raises CorpusError."""
-    text = io.TextIOWrapper(source, encoding="utf-8-sig", newline="")
+    # What is not UTF-8 is told with its row by whoever reads on.
+    text = io.TextIOWrapper(source, encoding="utf-8-sig", errors="replace", newline="")
     try:
         return [cell.strip() for cell in next(csv.reader(text, strict=True), [])]
-    except (csv.Error, UnicodeDecodeError):
-        raise CorpusError(f"{name}, row 1: is not proper CSV in UTF-8.") from None
+    except csv.Error:
+        raise CorpusError(f"{name}, row 1: is not proper CSV.") from None
     finally:
         text.detach()
 

@@ -24,7 +24,7 @@ _PAIR = re.compile(r"(?:[-*]\s+)?([^:]{1,120}?)\s*:\s*(.*)")
 _QUESTION = re.compile(
     r"(?:question\s+(?:id\s*:\s*)?)?([\w.-][\w. -]{0,39}?)\s*:\s*(.*)", re.IGNORECASE
 )
-_IDENTITY = re.compile(r"(?:question )?(?:[^\W\d_]+ ?){0,2}\d{1,3}")
+_IDENTITY = re.compile(r"(?:\w+ ){0,3}\w*\d{1,3}")
 _ANSWER = re.compile(r"answer\s*:\s*(.*)", re.IGNORECASE)
 _TOTAL = re.compile(r"\b(?:total|sum|score)\b.*?(\d+(?:[.,]\d+)?)(?!.*\btotal\b)", re.IGNORECASE)
 _TOTAL_WORD = re.compile(r"\b(?:total|sum ?score|overall score|sum)\b", re.IGNORECASE)

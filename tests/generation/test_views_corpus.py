@@ -144,7 +144,7 @@ def test_file_that_breaks_late_stores_nothing(person: Client) -> None:
         (b"PK\x03\x04", "the zip is damaged"),
         (b"PAR1", "is not a whole Parquet file."),
         (b'{"messages": 1}', "must be an object with a list “messages”."),
-        (b"\xff\xfea,b", "is not proper CSV in UTF-8."),
+        (b"file_id,dialogue\n\xff\xfea,b", "row 2: the text is not in UTF-8; save it so."),
     ],
 )
 def test_import_says_what_is_wrong(
