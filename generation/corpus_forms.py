@@ -63,7 +63,8 @@ class RowsForm(forms.Form):
         self, data: QueryDict | None, *, header: list[str], values: dict[str, list[str]]
     ) -> None:
         """``values``: some values of each column, for the role column all of them."""
-        super().__init__(data)
+        sent = None if data is None else data.copy()
+        super().__init__(sent)
         guess = guessed_rows(header)
         columns = [(column, column[:60]) for column in header]
         for part, label in _PARTS.items():
@@ -77,15 +78,21 @@ class RowsForm(forms.Form):
             )
         role = guess["role"] if data is None else str(data.get("role", ""))
         found = values.get(role, [])
-        self.roles = found if len(found) <= MOST_ROLES else []
-        for number, value in enumerate(self.roles):
-            self.fields[f"role_{number}"] = forms.ChoiceField(
+        # The names hold the column: another column's values were never asked about.
+        self.roles = {
+            f"role_{header.index(role)}_{number}": value
+            for number, value in enumerate(found if len(found) <= MOST_ROLES else [])
+        }
+        for name, value in self.roles.items():
+            if sent is not None:
+                # A role that was not asked about yet is shown as what its name says.
+                sent.setdefault(name, guessed_role(value))
+            self.fields[name] = forms.ChoiceField(
                 choices=[
                     ("therapist", "the therapist"),
                     ("client", "the client"),
                     (LEAVE_OUT, "left out"),
                 ],
-                required=False,
                 initial=guessed_role(value),
                 label=f"“{value[:40]}” is",
             )
@@ -103,11 +110,7 @@ class RowsForm(forms.Form):
             turn=chosen["turn"],
             role=chosen["role"],
             text=chosen["text"],
-            roles={
-                # A role that was not asked about yet is what its name says.
-                value: chosen[f"role_{number}"] or guessed_role(value)
-                for number, value in enumerate(self.roles)
-            },
+            roles={value: chosen[name] for name, value in self.roles.items()},
             facts={name: chosen[name] for name in _FACTS if chosen[name]},
         )
 

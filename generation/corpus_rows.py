@@ -79,7 +79,7 @@ def csv_cells(
             f"{name}, row {row}: is not proper CSV; a quotation mark may be missing."
         ) from None
     except UnicodeDecodeError:
-        row = _undecodable(text)
+        row = _undecodable(source)
         raise CorpusError(f"{name}, row {row}: the text is not in UTF-8; save it so.") from None
     finally:
         csv.field_size_limit(usual)
@@ -87,10 +87,10 @@ def csv_cells(
             text.detach()
 
 
-def _undecodable(text: io.TextIOWrapper) -> int:
+def _undecodable(source: BinaryIO) -> int:
     """The first row that is not in UTF-8; the decoder reads ahead and cannot tell."""
-    text.buffer.seek(0)
-    for row, line in enumerate(text.buffer, start=1):
+    source.seek(0)
+    for row, line in enumerate(source, start=1):
         try:
             line.decode("utf-8")
         except UnicodeDecodeError:

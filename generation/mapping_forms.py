@@ -35,7 +35,7 @@ class MappingForm(forms.Form):
         source: Source,
         definitions: Mapping[str, Definition],
     ) -> None:
-        super().__init__(data)
+        super().__init__(None if data is None else data.copy())
         self.source = source
         self.columns = list(source.table.columns)
         choices = target_choices(definitions)
@@ -61,25 +61,39 @@ class MappingForm(forms.Form):
             help_text="Needed where the file has a year of birth and no age.",
         )
         for name in CODED:
-            self._add_codes(name, Choice(targets))
-            self.fields[f"same_{name}"] = forms.CharField(
-                label=f"{name.capitalize()} of all clients",
-                max_length=MAX_LABEL,
-                required=False,
-                help_text=f"Only where no column holds the {name}.",
-            )
+            if name in targets.values():
+                self._add_codes(name, Choice(targets))
+            else:
+                self.fields[f"same_{name}"] = forms.CharField(
+                    label=f"{name.capitalize()} of all clients",
+                    max_length=MAX_LABEL,
+                    required=False,
+                    help_text="If no column holds it.",
+                )
 
     def _sent(self, number: int) -> str:
         return str(self.data.get(f"target_{number}", ""))[:100]
 
     def _add_codes(self, name: str, choice: Choice) -> None:
-        for number, code in enumerate(codes_of(self.source, choice, name)):
-            self.fields[f"code_{name}_{number}"] = forms.CharField(
+        for field, code in self._codes(name, choice):
+            if isinstance(self.data, QueryDict):
+                # A code that was not asked about yet stands for itself.
+                self.data.setdefault(field, code[:MAX_LABEL])
+            self.fields[field] = forms.CharField(
                 label=f"{name.capitalize()} “{code[:40]}” means",
                 max_length=MAX_LABEL,
                 required=False,
                 initial=code[:MAX_LABEL],
             )
+
+    def _codes(self, name: str, choice: Choice) -> list[tuple[str, str]]:
+        """Field and code of each value of a column; the field's name holds the column, since
+        another column's codes were never asked about."""
+        columns = [place for place, each in enumerate(self.columns) if choice.targets[each] == name]
+        return [
+            (f"code_{name}_{columns[0]}_{number}", code)
+            for number, code in enumerate(codes_of(self.source, choice, name))
+        ]
 
     @property
     def choice(self) -> Choice:
@@ -94,19 +108,10 @@ class MappingForm(forms.Form):
         return Choice(
             targets=targets,
             codes={
-                name: {
-                    code: values.get(f"code_{name}_{number}", "")
-                    for number, code in enumerate(codes_of(self.source, guess, name))
-                }
+                name: {code: values.get(field, "") for field, code in self._codes(name, guess)}
                 for name in CODED
             },
-            same={
-                name: values[f"same_{name}"].strip().lower()
-                if name == "condition"
-                else values[f"same_{name}"].strip()
-                for name in CODED
-                if name not in targets.values()
-            },
+            same={name: str(values.get(f"same_{name}") or "").strip() for name in CODED},
             event=values.get("event", "") or (self.source.events or ("",))[0],
             year=values["year"],
         )

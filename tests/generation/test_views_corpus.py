@@ -175,9 +175,9 @@ FIELDS = {
     "condition": "cond",
     "therapist_model": "",
     "client_model": "",
-    "role_0": "therapist",
-    "role_1": "client",
-    "role_2": "leave out",
+    "role_1_0": "therapist",
+    "role_1_1": "client",
+    "role_1_2": "leave out",
 }
 
 
@@ -188,6 +188,9 @@ def test_other_columns_are_mapped_looked_at_and_stored(person: Client) -> None:
     first = person.get(path)
     assert first.context["form"]["text"].value() == "utterance"
     assert first.context["preview"].problem == "Choose the columns below."
+    asked = {name: value for name, value in FIELDS.items() if not name.startswith("role_")}
+    form = person.post(path, asked | {"preview": ""}).context["form"]
+    assert [form[f"role_1_{n}"].value() for n in range(3)] == ["therapist", "client", "leave out"]
     looked = person.post(path, FIELDS | {"preview": ""})
     assert looked.status_code == HTTPStatus.OK
     assert (looked.context["preview"].dialogues, looked.context["preview"].turns) == (2, 3)
@@ -215,7 +218,7 @@ def test_other_columns_are_mapped_looked_at_and_stored(person: Client) -> None:
     [
         ({"text": "who"}, "one column was chosen for two things; choose another."),
         ({"turn": "cond"}, "talks.csv, row 2, column cond: must be a number."),
-        ({"role_0": "leave out", "role_1": "leave out"}, "There is no dialogue in this file"),
+        ({"role_1_0": "leave out", "role_1_1": "leave out"}, "There is no dialogue in this file"),
     ],
 )
 def test_bad_choice_of_columns_stores_nothing(

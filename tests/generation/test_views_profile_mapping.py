@@ -43,10 +43,10 @@ def _fields(**changes: str) -> dict[str, str]:
     targets = ["profile_id", "age", "gender", "condition", "fact"]
     targets += [f"item:phq9_{n}" for n in range(1, 10)] + ["total:phq9"]
     codes = {
-        "code_gender_0": "female",
-        "code_gender_1": "male",
-        "code_condition_0": "MDD",
-        "code_condition_1": "control",
+        "code_gender_2_0": "female",
+        "code_gender_2_1": "male",
+        "code_condition_3_0": "MDD",
+        "code_condition_3_1": "control",
     }
     sent = {f"target_{n}": target for n, target in enumerate(targets)}
     return sent | codes | {"year": "2026"} | changes
