@@ -71,6 +71,10 @@ class QuestionnaireForm(forms.Form):
         return upload
 
 
+class ProtocolForm(QuestionnaireForm):
+    """A group's own protocol."""
+
+
 class SampleForm(forms.Form):
     """A synthetic profile set."""
 

@@ -184,10 +184,10 @@ class _SoFar:
             if attempt.outcome == AttemptOutcome.DRAFTED:
                 self.draft = attempt
             elif attempt.purpose == AttemptPurpose.CRITIQUE:
-                self.critique = _critique(attempt.text)
+                self.critique = read_critique(attempt.text)
 
 
-def _critique(text: str) -> Critique | None:
+def read_critique(text: str) -> Critique | None:
     """A stored critique; it was read when it came, but by the code of then."""
     try:
         form = read_form(text, "critique")

@@ -53,13 +53,22 @@ def place(text: str, loc: Sequence[str | int], *, origin: str) -> str:
 def line_of(text: str, loc: Sequence[str | int]) -> int | None:
     """The line (from 1) of the value at `loc`, or of the table around it; None if unknown."""
     masked = _STRINGS_AND_COMMENTS.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+    # Where tables of this path may stand: the whole text, or the innermost entry of an array.
+    scope = (0, len(text))
     start, end, found = 0, _next_header(masked, 0), None
     path: list[str] = []
     for part in loc:
-        step = _index(masked, path, part, start, end) if isinstance(part, int) else None
         if isinstance(part, str):
             path.append(part)
-            step = _name(masked, path, part, start, end)
+            headers = _headers(text, masked, path, scope, array=False)
+            step = (headers[0][0], _next_header(masked, headers[0][1])) if headers else None
+            step = step or _key(masked, part, start, end)
+        elif (entries := _headers(text, masked, path, scope, array=True))[part:]:
+            stop = entries[part + 1][0] if part + 1 < len(entries) else scope[1]
+            scope = (entries[part][0], stop)
+            step = (entries[part][0], min(stop, _next_header(masked, entries[part][1])))
+        else:
+            step = _inline(masked, part, start, end)
         if step is None:
             # An array's own name leads nowhere yet when its entries are [[tables]].
             continue
@@ -68,29 +77,29 @@ def line_of(text: str, loc: Sequence[str | int]) -> int | None:
     return None if found is None else masked.count("\n", 0, found) + 1
 
 
-def _name(masked: str, path: list[str], part: str, start: int, end: int) -> tuple[int, int] | None:
-    header = re.compile(rf"^[ \t]*\[\[?{re.escape('.'.join(path))}\]", re.MULTILINE).search(masked)
-    if header and len(path) == 1:
-        return header.start(), _next_header(masked, header.end())
+def _headers(
+    text: str, masked: str, path: Sequence[str], scope: tuple[int, int], *, array: bool
+) -> list[tuple[int, int]]:
+    """Begin and end of the headers of a table, or of an array's tables, at a path."""
+    name = r"\.".join(rf"(?:{re.escape(part)}|\"{re.escape(part)}\")" for part in path)
+    both = rf"\[\[{name}\]\]" if array else rf"\[{name}\]"
+    found = re.compile(rf"^[ \t]*{both}", re.MULTILINE).finditer(text, *scope)
+    # A name in quotes is masked, its brackets are not, unless all of it stands in a string.
+    return [(m.start(), m.end()) for m in found if masked[m.end() - 1] == "]"]
+
+
+def _key(masked: str, part: str, start: int, end: int) -> tuple[int, int] | None:
     key = re.compile(rf"(?<![\w.-]){re.escape(part)}[ \t]*=").search(masked, start, end)
     return (key.start(), end) if key else None
 
 
-def _index(masked: str, path: list[str], part: int, start: int, end: int) -> tuple[int, int] | None:
-    name = re.escape(".".join(path))
-    tables = re.compile(rf"^[ \t]*\[\[{name}\]\]", re.MULTILINE)
-    inner = len(path) > 1
-    found = list(tables.finditer(masked, start, end) if inner else tables.finditer(masked))
-    if part < len(found):
-        last = end if inner else len(masked)
-        stop = found[part + 1].start() if part + 1 < len(found) else last
-        return found[part].start(), stop
+def _inline(masked: str, part: int, start: int, end: int) -> tuple[int, int] | None:
     braces = [m.start() for m in re.finditer(r"\{", masked[start:end])]
-    if part < len(braces):
-        opened = start + braces[part]
-        closed = masked.find("}", opened, end)
-        return opened, end if closed < 0 else closed
-    return None
+    if part >= len(braces):
+        return None
+    opened = start + braces[part]
+    closed = masked.find("}", opened, end)
+    return opened, end if closed < 0 else closed
 
 
 def _next_header(masked: str, position: int) -> int:

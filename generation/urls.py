@@ -11,6 +11,7 @@ from generation.views import (
     endpoints,
     profile_mapping,
     profiles,
+    protocols,
     questionnaires,
 )
 
@@ -55,6 +56,10 @@ urlpatterns: list[URLPattern] = [
     path("profiles/sample/", profiles.profile_sample, name="profile_sample"),
     path("profiles/<int:set_id>/", profiles.profile_set_detail, name="profile_set_detail"),
     path("profiles/<int:set_id>/<str:profile_id>/", profiles.profile_detail, name="profile_detail"),
+    path("protocols/", protocols.protocol_list, name="protocol_list"),
+    path("protocols/new/", protocols.protocol_add, name="protocol_add"),
+    path("protocols/<int:protocol_id>/", protocols.protocol_detail, name="protocol_detail"),
+    path("protocols/<int:protocol_id>/file/", protocols.protocol_file, name="protocol_file"),
     path("questionnaires/", questionnaires.questionnaire_list, name="questionnaire_list"),
     path("questionnaires/new/", questionnaires.questionnaire_add, name="questionnaire_add"),
     path(

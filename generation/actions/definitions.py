@@ -71,11 +71,26 @@ def _check_free(definition: Definition, origin: str) -> None:
 
 @transaction.atomic
 def add_protocol(*, text: str, origin: str, by: User | None) -> Protocol:
-    """Store a group's own protocol file; the same text again gives the row it has."""
+    """Store a group's own protocol file; the same text again gives the row it has.
+
+    Raises Refused when the file is faulty, its key is a built-in one's, or its key and version
+    stand for another text already.
+    """
     try:
         protocol = load_protocol(text, origin=origin)
     except ProtocolError as error:
         raise Refused(str(error)) from None
+    builtin = builtin_protocols().get(protocol.key)
+    if builtin is not None and builtin.sha256 != protocol.sha256:
+        raise Refused(
+            f"{origin}: '{protocol.key}' comes with the program; give your protocol another 'key'."
+        )
+    same = Protocol.objects.filter(key=protocol.key, version=protocol.version)
+    if same.exclude(sha256=protocol.sha256).exists():
+        raise Refused(
+            f"{origin}: {protocol.key} {protocol.version} is stored with another text; "
+            "raise 'version'."
+        )
     Protocol.objects.bulk_create([_protocol(protocol)], ignore_conflicts=True)
     row = Protocol.objects.get(sha256=protocol.sha256)
     audit.record(by=by, action="protocol.add", target=str(row), sha256=row.sha256)

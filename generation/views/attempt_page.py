@@ -7,13 +7,11 @@ from typing import Any
 
 from generation import words
 from generation.actions.definitions import stored_definitions
-from generation.loading import load_work
+from generation.asked import asked_again
 from generation.models import Attempt
 from generation.questionnaires import without_wording
 from generation.records import messages_sha256
-from generation.session import Session, TurnRequest
 from generation.turns import ChatMessage
-from generation.utterances import role_of
 from generation.views.dialogue_page import attempt_view
 
 ROLE_WORDS = {"system": "Instructions", "user": "User", "assistant": "Assistant"}
@@ -29,15 +27,15 @@ class Message:
 
 
 def attempt_context(attempt: Attempt, *, with_profile: bool) -> dict[str, Any]:
-    """Everything on the page. Seven queries."""
+    """Everything on the page. Eight queries."""
     sent = _messages(attempt)
     proven = sent is not None and attempt.request.get("messages_sha256") == messages_sha256(sent)
-    role = role_of(attempt.turn_number)
+    number = attempt.turn_number
     return {
         "attempt": attempt_view(attempt),
-        "title": f"Turn {attempt.turn_number}, request {attempt.number}",
-        "role": role,
-        "turn": attempt.turn_number,
+        "title": f"{f'Turn {number}' if number else 'Preparation'}, request {attempt.number}",
+        "role": attempt.role,
+        "turn": number,
         "at": attempt.created_at,
         "messages_sent": _shown(attempt, sent, with_profile) if sent and proven else [],
         "lost": bool(attempt.request.get("messages_sha256")) and not proven,
@@ -53,12 +51,10 @@ def _messages(attempt: Attempt) -> tuple[ChatMessage, ...] | None:
     if attempt.dialogue.arm_id is None:
         return None
     try:
-        (work,) = load_work([attempt.dialogue_id], {})
-        session = Session(work.plan.protocol, work.prompts, work.history[: attempt.turn_number - 1])
+        request = asked_again(attempt)
     except (KeyError, TypeError, ValueError):  # a record of another version, or a broken one
         return None
-    request = session.next_request()
-    return request.messages if isinstance(request, TurnRequest) else None
+    return request.messages if request else None
 
 
 def _shown(attempt: Attempt, sent: Sequence[ChatMessage], with_profile: bool) -> list[Message]:

@@ -1,7 +1,7 @@
 """What the dialogue page shows: turns with what was noticed and tried, and where all came from."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,17 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from generation import words
-from generation.models import Attempt, AttemptOutcome, Dialogue, DialogueState, Finding, Turn
+from generation.actions.definitions import arm_protocol
+from generation.model_forms import sections
+from generation.models import (
+    Attempt,
+    AttemptOutcome,
+    AttemptPurpose,
+    Dialogue,
+    DialogueState,
+    Finding,
+    Turn,
+)
 from generation.screening import Severity
 
 TONES = {
@@ -42,7 +52,7 @@ class FindingView:
 
 @dataclass(frozen=True)
 class AttemptView:
-    """One request for a turn and what became of it."""
+    """One request for a turn and what became of it; ``unsaid``: its text is not the turn's."""
 
     number: int
     accepted: bool
@@ -50,6 +60,7 @@ class AttemptView:
     why: tuple[str, ...]
     text: str
     figures: str
+    unsaid: bool = False
 
     @property
     def tone(self) -> str:
@@ -67,6 +78,7 @@ class TurnView:
     figures: str
     findings: Sequence[FindingView]
     attempts: Sequence[AttemptView]
+    tracked: str = ""
 
     @property
     def tries(self) -> str:
@@ -104,13 +116,19 @@ def attempt_view(row: Attempt) -> AttemptView:
     why = [_defect_words(each) for each in row.defects if isinstance(each, dict)]
     if row.error:
         why.append(words.server(row.error))
+    accepted = row.outcome == AttemptOutcome.ACCEPTED
+    spoken = row.purpose in {AttemptPurpose.TURN, AttemptPurpose.REVISION}
+    outcome = AttemptOutcome(row.outcome).label
+    if row.purpose != AttemptPurpose.TURN:
+        outcome = f"{AttemptPurpose(row.purpose).label}, {outcome.lower()}"
     return AttemptView(
         row.number,
-        row.outcome == AttemptOutcome.ACCEPTED,
-        AttemptOutcome(row.outcome).label,
+        accepted or row.outcome == AttemptOutcome.DRAFTED,
+        outcome,
         tuple(why),
         row.text,
         _figures(row),
+        unsaid=not (accepted and spoken),
     )
 
 
@@ -137,9 +155,14 @@ def _figures(row: Turn | Attempt) -> str:
 
 
 def turn_views(
-    turns: Iterable[Turn], attempts: Iterable[Attempt], findings: Iterable[Finding]
+    turns: Iterable[Turn],
+    attempts: Iterable[Attempt],
+    findings: Iterable[Finding],
+    phases: Mapping[str, str],
 ) -> list[TurnView]:
     """The turns in order; last, perhaps, one that was never accepted."""
+    turns = list(turns)
+    told = tracked_words(turns, phases)
     noticed: dict[int, list[FindingView]] = defaultdict(list)
     for finding in findings:
         if finding.turn_number is not None:
@@ -157,14 +180,57 @@ def turn_views(
             _figures(turn),
             noticed.pop(turn.number, []),
             tried.pop(turn.number, []),
+            told[turn.number],
         )
         for turn in turns
     ]
+    tried.pop(0, None)
     never = [
         TurnView(number, roles[number], None, "", noticed.get(number, []), tried[number])
         for number in sorted(tried)
     ]
     return [*views, *never]
+
+
+def tracked_words(turns: Iterable[Turn], phases: Mapping[str, str]) -> dict[int, str]:
+    """Turn -> what changed with it: a phase begins, the client is more or less guarded."""
+    told: dict[int, str] = {}
+    before: dict[str, object] = {}
+    for turn in turns:
+        now = {name: turn.tracked.get(name) for name in ("phase", "resistance")}
+        said = []
+        if now["phase"] and now["phase"] != before.get("phase"):
+            said.append(f"Phase: {phases.get(str(now['phase']), now['phase'])}")
+        if now["resistance"] is not None and now["resistance"] != before.get("resistance"):
+            said.append(f"Resistance {now['resistance']} of 10")
+        told[turn.number] = ". ".join(said)
+        before |= {name: value for name, value in now.items() if value is not None}
+    return told
+
+
+@dataclass(frozen=True)
+class PreparedView:
+    """Something written before the first turn, as titled lists of lines."""
+
+    title: str
+    sections: list[tuple[str, list[str]]]
+
+
+def prepared_context(dialogue: Dialogue, attempts: Iterable[Attempt]) -> dict[str, Any]:
+    """What was prepared, the requests for it, and the titles of the protocol's phases."""
+    arm = dialogue.arm
+    protocol = arm_protocol(arm.protocol.toml, arm.switches) if arm else None
+    steps = protocol.preparations if protocol else ()
+    forms = dialogue.forms if isinstance(dialogue.forms, dict) else {}
+    return {
+        "prepared": [
+            PreparedView(step.title, sections(forms[step.key]))
+            for step in steps
+            if step.key in forms
+        ],
+        "preparing": [attempt_view(each) for each in attempts if not each.turn_number],
+        "phases": {p.key: p.title for p in protocol.phases} if protocol else {},
+    }
 
 
 def spent_words(turns: Sequence[Turn]) -> str:
@@ -195,6 +261,8 @@ def provenance_facts(dialogue: Dialogue, turns: Sequence[Turn]) -> list[tuple[st
             ("Protocol", f"{arm.protocol} ({short(arm.protocol.sha256)})"),
             ("Model" if same else "Therapist’s model", arm.therapist_model),
             ("Client’s model", "" if same else arm.client_model),
+            ("Switches", _settings(arm.switches)),
+            ("Client’s style", part(known, "prompts").get("style", "")),
             ("Sampling, therapist", _settings(arm.sampling.get("therapist"))),
             ("Sampling, client", _settings(arm.sampling.get("client"))),
             ("Number for this profile", dialogue.replicate),

@@ -19,6 +19,7 @@ from generation.views.dialogue_page import (
     TONES,
     finding_view,
     part,
+    prepared_context,
     provenance_facts,
     turn_views,
     with_findings,
@@ -64,7 +65,8 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
         Dialogue.objects.select_related("batch", "arm__protocol", "profile"), uid=uid
     )
     turns = list(dialogue.turns.select_related("endpoint"))
-    attempts = dialogue.attempts.select_related("endpoint").defer("request", "response")
+    attempts = list(dialogue.attempts.select_related("endpoint").defer("request", "response"))
+    prepared = prepared_context(dialogue, attempts)
     findings = list(dialogue.findings.all())
     context = {
         "dialogue": dialogue,
@@ -73,7 +75,8 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
         "origin_words": ORIGIN_WORDS[Origin(dialogue.origin)],
         "tone": TONES[DialogueState(dialogue.state)],
         "failure": words.failure(dialogue.failure_reason) if dialogue.failure_reason else "",
-        "turns": turn_views(turns, attempts, findings),
+        "turns": turn_views(turns, attempts, findings, prepared["phases"]),
+        **prepared,
         "findings": [finding_view(row) for row in findings],
         "facts": provenance_facts(dialogue, turns),
         "may_see_profiles": request.user.may(Verb.SEE_PROFILES),

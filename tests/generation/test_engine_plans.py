@@ -6,6 +6,7 @@ import pytest
 from django.db.models import Count
 
 from generation.actions import ArmSpec, create_batch
+from generation.asked import asked_again
 from generation.models import (
     Attempt,
     AttemptOutcome,
@@ -15,6 +16,7 @@ from generation.models import (
     Turn,
 )
 from generation.protocols import builtin_protocols
+from generation.records import messages_sha256
 from tests.fakes.faults import Fault, FaultPlan
 from tests.fakes.model_server import FakeModelServer
 from tests.generation.engine_cases import (
@@ -79,6 +81,11 @@ def test_planned_dialogue_keeps_forms_drafts_critiques_and_phases() -> None:
             # The figures are those of the request that brought the words.
             assert (turn.text, turn.prompt_tokens) == (tries[0].text, tries[0].prompt_tokens)
         assert turn.attempts_used == len(tries)
+    for each in made:
+        # What was sent can be put together again, and the hash proves it.
+        request = asked_again(each)
+        assert request is not None
+        assert messages_sha256(request.messages) == each.request["messages_sha256"]
     assert {each.request.get("form") for each in made} == {
         None,
         "conceptualisation",

@@ -174,3 +174,94 @@ def test_any_byte_changes_the_hash() -> None:
     other = load_protocol(SQPSYCH.toml + "# note\n", origin="mine.toml")
     assert isinstance(other, Protocol)
     assert other.sha256 != SQPSYCH.sha256
+
+
+CBT = builtin_protocols()["cbt-plan"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("up_to = 3", 'up_to = "3"', "stage 2: 'up_to' must be a whole number"),
+        ('title = "Upset"', 'titel = "Upset"', "style 2: the key 'titel' is not known here"),
+        ("most = 4", "most = 0", "phase 3: 'most' must be 1 or more"),
+        ('form = "session_plan"', 'form = "plan"', "preparation 2: 'form' must be"),
+        ('name = "control"', 'nam = "control"', "variant 2: the key 'nam' is not known"),
+        ('sets = "client.style"', 'sets = "client style"', "switch 1: 'sets' has a value"),
+        ('over_long = "note"', 'over_long = "drop"', "'over_long' must be 'note'"),
+    ],
+)
+def test_error_names_the_line_in_nested_tables(old: str, new: str, place: str) -> None:
+    line = CBT.toml[: CBT.toml.index(old)].count("\n") + 1
+    with pytest.raises(ProtocolError) as refused:
+        load_protocol(CBT.toml.replace(old, new, 1), origin="my.toml")
+    message = str(refused.value)
+    assert message.startswith(f"my.toml, line {line}")
+    assert place in message
+
+
+# Model -> therapist's and client's word limits, sampling: what the publication used.
+PAPER = {
+    "Qwen/Qwen2.5-72B-Instruct": (64, 32, 0.7, 0.8, None, 1.05, 512),
+    "meta-llama/Llama-3.3-70B-Instruct": (128, 64, 0.6, 0.8, None, None, 256),
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1": (64, 64, 0.6, 0.8, None, None, 256),
+    "mistralai/Mistral-Large-Instruct-2407": (64, 64, 0.7, 0.8, None, None, 256),
+    "CohereForAI/c4ai-command-a-03-2025": (64, 64, 0.6, 1.0, None, None, 512),
+    "google/gemma-3-27b-it": (64, 128, 1.0, 0.95, 64, None, 512),
+    "Qwen/QwQ-32B": (64, 64, 0.6, 0.95, 40, 1.1, 2048),
+}
+
+
+@pytest.mark.parametrize("model", PAPER)
+def test_published_models_have_their_words_and_sampling(model: str) -> None:
+    therapist, client, temperature, top_p, top_k, penalty, most = PAPER[model]
+    assert (SQPSYCH.words_for("therapist", model), SQPSYCH.words_for("client", model)) == (
+        therapist,
+        client,
+    )
+    sampling = SQPSYCH.sampling_for(model)
+    assert (sampling.temperature, sampling.top_p, sampling.top_k) == (temperature, top_p, top_k)
+    assert (sampling.repetition_penalty, sampling.max_tokens) == (penalty, most)
+
+
+def test_only_instructions_let_a_published_client_be_silent() -> None:
+    assert SQPSYCH.client.silence == "..."
+    assert "answer with exactly three dots" in SQPSYCH.client.system
+    assert "You may hesitate" in SQPSYCH.client.system
+    assert SQPSYCH.critique is None
+    assert SQPSYCH.resistance is None
+    assert SQPSYCH.preparations == ()
+
+
+def test_planned_protocol_holds_what_it_promises() -> None:
+    assert (CBT.therapist.sees, CBT.client.sees) == ("intake_text", "client_text")
+    assert [style.key for style in CBT.client.styles] == [
+        *("plain", "upset", "verbose", "reserved", "tangent", "pleasing")
+    ]
+    assert [(step.key, step.sees, step.given_to) for step in CBT.preparations] == [
+        ("conceptualisation", "client_text", "client"),
+        ("plan", "intake_text", "therapist"),
+    ]
+    assert CBT.risk_profiles == "opt_in"
+    assert sum(phase.most or 0 for phase in CBT.phases) <= CBT.ending.stop_at
+    assert sum(phase.least for phase in CBT.phases) <= CBT.ending.min_exchanges
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("most = 2\n", "", "must have most in every phase but the last"),
+        ('style = "plain"', 'style = "sour"', "has the style sour, which is none of its styles"),
+        ('language = "en"', 'language = "de"', "what earns it is told in English only"),
+        ("{{ advice }}", "", "must have the placeholder advice in revise"),
+        ("{{ goal }}", "{{ gaol }}", "unknown placeholder gaol in ask"),
+        ("of the session: {{ title }}", "of the session: {{ name }}", "name in phase_note"),
+        ('key = "pleasing"', 'key = "plain"', "two styles with the key plain"),
+        ('key = "plan"', 'key = "conceptualisation"', "two preparations with the key"),
+        ("least = 1\nmost = 3", "least = 4\nmost = 3", "must not have least above most"),
+    ],
+)
+def test_protocol_that_contradicts_itself_is_refused(old: str, new: str, words: str) -> None:
+    assert old in CBT.toml
+    with pytest.raises(ProtocolError, match=words):
+        load_protocol(CBT.toml.replace(old, new, 1), origin="my.toml")

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from generation.models import Batch, Endpoint, Questionnaire
+from generation.models import Batch, Endpoint, Protocol, Questionnaire
 from sqpsych_site.models import User
 from tests import generation_rows as rows
 
@@ -23,6 +23,10 @@ READING = {
     "profile_example": set(),
     "profile_set_detail": set(),
     "profile_detail": set(),
+    "protocol_list": {"researcher"},
+    "protocol_add": set(),
+    "protocol_detail": {"researcher"},
+    "protocol_file": {"researcher"},
     "questionnaire_list": set(),
     "questionnaire_add": set(),
     "questionnaire_detail": set(),
@@ -58,6 +62,8 @@ def _addresses(batch: Batch) -> dict[str, str]:
     args: dict[str, list[object]] = {
         "profile_set_detail": [batch.profile_set_id],
         "profile_detail": [batch.profile_set_id, profile.profile_id],
+        "protocol_detail": [Protocol.objects.latest("pk").pk],
+        "protocol_file": [Protocol.objects.latest("pk").pk],
         "questionnaire_detail": [questionnaire.pk],
         "questionnaire_file": [questionnaire.pk],
         "batch_detail": [batch.pk],

@@ -12,8 +12,9 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from generation.models import Questionnaire
+from generation.models import Protocol, Questionnaire
 from generation.profiles import sample_profiles, write_profiles
+from generation.protocols import builtin_protocols
 from generation.questionnaires import builtin_definitions
 from tests.site.scene import EXPERT, ITEM, NOWHERE, ROLES, Scene
 
@@ -72,6 +73,15 @@ def _questionnaire_file(_: Scene) -> dict[str, Any]:
 def _dialogue_file(_: Scene) -> dict[str, Any]:
     text = "dialogue_id,turn,role,text\nd1,1,therapist,Hello.\n"
     return {"name": "from outside", "file": SimpleUploadedFile("talks.csv", text.encode())}
+
+
+def _protocol_file(_: Scene) -> dict[str, Any]:
+    toml = builtin_protocols()["sqpsych"].toml.replace('key = "sqpsych"', 'key = "own"', 1)
+    return {"file": SimpleUploadedFile("own.toml", toml.encode())}
+
+
+def _sqpsych(_: Scene) -> list[Any]:
+    return [Protocol.objects.filter(key="sqpsych").latest("pk").pk]
 
 
 def _gad7(_: Scene) -> list[Any]:
@@ -206,6 +216,10 @@ TABLE: dict[str, Address] = {
         lambda s: [s.profile_set.pk, s.profile.profile_id],
         missing=(0, "hiddenprofile"),
     ),
+    "generation:protocol_list": Address(STAFF, "405"),
+    "generation:protocol_add": Address(MANAGERS, MANAGE, data=_protocol_file),
+    "generation:protocol_detail": Address(STAFF, "405", _sqpsych, missing=(0,)),
+    "generation:protocol_file": Address(STAFF, "405", _sqpsych, missing=(0,)),
     "generation:questionnaire_list": Address(MANAGERS, "405"),
     "generation:questionnaire_add": Address(MANAGERS, MANAGE, data=_questionnaire_file),
     "generation:questionnaire_detail": Address(MANAGERS, "405", _gad7, missing=(0,)),
