@@ -27,7 +27,7 @@ class Message:
 
 
 def attempt_context(attempt: Attempt, *, with_profile: bool) -> dict[str, Any]:
-    """Everything on the page. Eight queries."""
+    """Everything on the page, in a fixed number of queries."""
     sent = _messages(attempt)
     proven = sent is not None and attempt.request.get("messages_sha256") == messages_sha256(sent)
     number = attempt.turn_number

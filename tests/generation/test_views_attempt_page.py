@@ -117,5 +117,5 @@ def test_request_of_an_imported_dialogue_has_no_messages(person: Client) -> None
 def test_page_costs_the_same_for_any_turn(
     turn: int, person: Client, dialogue: Dialogue, django_assert_num_queries: Queries
 ) -> None:
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(12):
         person.get(_url(dialogue, turn))
