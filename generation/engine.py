@@ -19,7 +19,6 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from generation import words
 from generation.actions.claims import (
     claim_dialogues,
     claimable,
@@ -47,8 +46,6 @@ CLAIM_AT_ONCE = 256
 CLAIM_AGAIN_S = 1.0
 # More dialogues than places, so that no place is empty while a turn is being stored.
 SPARE_SHARE = 0.125
-# How long those whose server is away are kept before others may have them.
-PATIENCE_S = 30.0
 GRACE_S = 20.0
 STOP_GRACE_S = 2.0
 INTERNAL_ERROR = "internal_error"
@@ -166,7 +163,7 @@ class Engine:
         idle_since = time.monotonic()
         while True:
             claimed = await self._claim()
-            self._give_back_stranded()
+            self._watch.give_back_stranded(self._models())
             if claimed or self._active:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= IDLE_S:
@@ -201,19 +198,6 @@ class Engine:
         self.claimed += len(taken)
         return len(taken)
 
-    def _give_back_stranded(self) -> None:
-        """Send away those who wait for a server that has been gone for long."""
-        now = asyncio.get_running_loop().time()
-        wanted = {model for work, _ in self._active.values() for model in work.plan.models.values()}
-        for model in wanted:
-            downs = [lane.down_since for lane in self._lanes.of(model)]
-            if all(since is not None and now - since > PATIENCE_S for since in downs):
-                waiting = self._lanes.call_off([model])
-                if waiting:
-                    number = words.count(waiting, "dialogue")
-                    gone = f"No server of {model} has answered for {PATIENCE_S:g} s"
-                    self._watch.tell(model, f"{gone}; put back to wait: {number}.")
-
     async def _guard(self, work: Work) -> None:
         """Drive a dialogue and see that it ends in good order whatever happens."""
         try:
@@ -244,6 +228,9 @@ class Engine:
             await self._ledger.call(lambda: release_leases(owner=self.owner, ids=ids))
 
     # -- watching ------------------------------------------------------------------------------
+
+    def _models(self) -> set[str]:
+        return {model for work, _ in self._active.values() for model in work.plan.models.values()}
 
     def _batches_of(self, model: str) -> Iterable[int]:
         return {

@@ -118,9 +118,13 @@ class _Waiter:
 
 @dataclass(slots=True)
 class Lanes:
-    """All lanes of one engine and the queues before them."""
+    """All lanes of one engine and the queues before them.
+
+    ``retired`` are lanes that get nothing more, but had requests under way when they were dropped.
+    """
 
     lanes: dict[int, Lane] = field(default_factory=dict)
+    retired: list[Lane] = field(default_factory=list)
     held: set[Place] = field(default_factory=set)
     _queues: "dict[str, deque[_Waiter]]" = field(default_factory=dict)
 
@@ -219,4 +223,5 @@ class Lanes:
 
     async def close(self) -> None:
         """Close all connection pools."""
-        await asyncio.gather(*(lane.server.close() for lane in self.lanes.values()))
+        every = (*self.lanes.values(), *self.retired)
+        await asyncio.gather(*(lane.server.close() for lane in every))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from generation import words
 from generation.adaptive import AdaptiveLimit
 from generation.lanes import Lane, Lanes
 from generation.ledger import Ledger, LedgerClosed
@@ -15,6 +16,8 @@ from generation.vllm import ModelServerError
 
 PROBE_PAUSES_S = (0.3, 0.6, 1.0, 2.0, 3.0, 5.0)
 SUSPECT_AFTER = 3
+# How long those whose server is away are kept before others may have them.
+PATIENCE_S = 30.0
 # What one slice has learnt of an endpoint is where the next slice in this process starts.
 _learnt_limits: dict[int, int] = {}
 _learnt_scales: dict[int, TokenScale] = {}
@@ -90,7 +93,9 @@ class EndpointWatch:
         self._lanes.lanes.pop(lane.endpoint_id, None)
         if (probe := self._probes.pop(lane.endpoint_id, None)) is not None:
             probe.cancel()
-        if not lane.in_flight:
+        if lane.in_flight:
+            self._lanes.retired.append(lane)
+        else:
             await lane.server.close()
 
     # -- up and down ---------------------------------------------------------------------------
@@ -154,6 +159,18 @@ class EndpointWatch:
             return True
         finally:
             self._checks.pop(lane.endpoint_id, None)
+
+    def give_back_stranded(self, models: Iterable[str]) -> None:
+        """Send away those who wait for a server of these models that has been gone for long."""
+        now = asyncio.get_running_loop().time()
+        for model in models:
+            downs = [lane.down_since for lane in self._lanes.of(model)]
+            if not all(since is not None and now - since > PATIENCE_S for since in downs):
+                continue
+            if waiting := self._lanes.call_off([model]):
+                number = words.count(waiting, "dialogue")
+                gone = f"No server of {model} has answered for {PATIENCE_S:g} s"
+                self.tell(model, f"{gone}; put back to wait: {number}.")
 
     # -- limits and notes ----------------------------------------------------------------------
 

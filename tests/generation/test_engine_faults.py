@@ -1,11 +1,12 @@
 """The engine when the model server, or what it says, is at fault."""
 
 import logging
+from decimal import Decimal
 
 import pytest
 
-from generation import driver, engine
-from generation.actions import retry_failed
+from generation import driver, watching
+from generation.actions import change_endpoint, retry_failed
 from generation.models import (
     Attempt,
     AttemptOutcome,
@@ -169,7 +170,7 @@ def test_server_that_dies_and_returns_costs_no_attempt() -> None:
 def test_server_that_stays_away_leaves_every_dialogue_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(watching, "PATIENCE_S", 0.3)
     with FakeModelServer(latency=0.05) as server:
         endpoint_for(server, at_once=4)
         batch = small_batch(6)
@@ -211,10 +212,31 @@ def test_server_that_was_given_another_model_is_noticed_and_waited_out() -> None
     assert "Model server one is ready." in messages
 
 
+def test_server_changed_in_the_middle_answers_what_was_asked_before() -> None:
+    with FakeModelServer(latency=0.1, end_after=50) as server:
+        endpoint = endpoint_for(server, at_once=2)
+        batch = small_batch(4, protocol=short_protocol(least=15, nudge=15, most=15))
+        with slice_under_way() as running:
+            assert server.wait_until(lambda: server.in_flight == 2)
+            change_endpoint(
+                endpoint=endpoint,
+                by=None,
+                max_concurrency=4,
+                supports_seed=False,
+                gpus=1,
+                price_per_hour=Decimal("2.5"),
+            )
+            running.wait()
+        assert (server.aborted, server.max_in_flight) == (0, 4)
+    assert counts(batch) == {"complete": 4}
+    assert_sound(batch)
+    assert Attempt.objects.exclude(cost=None).exists()
+
+
 def test_wrong_key_is_waited_out_not_held_against_the_dialogues(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(watching, "PATIENCE_S", 0.3)
     with FakeModelServer(api_key="right") as server:
         endpoint_for(server)
         batch = small_batch(2)
