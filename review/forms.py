@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django import forms
 from django.http import QueryDict
@@ -17,24 +17,31 @@ from review.standing import Spot
 
 
 def whole_form(
-    data: QueryDict, forms: Iterable[Definition]
+    data: QueryDict, forms: Iterable[Definition], rating: UUID
 ) -> list[wire.AnyOperation | wire.Malformed]:
-    """The answers of a whole form as operations; what stands already changes nothing.
+    """What a whole form says, as operations; what stands already changes nothing.
+
+    ``rating`` is the assignment's uid: a form sent twice names the same marks.
 
     A field is called ``instrument:item``, with ``:t3`` for turn 3 of an item about turns, and
     ``:comment`` or ``:base`` at the end for its comment and the revision that was shown. A group
     of radios or boxes that is absent was not answered; that clears nothing, unless boxes are said
-    to have been shown (``:shown``).
+    to have been shown (``:shown``). ``:evidence`` is a turn to be attached to the item, ``unmark``
+    a mark to be taken away.
     """
     multiple = {
         (form.key, one.key) for form in forms for one in form.items if one.type == "multiple"
     }
     found: dict[Spot, dict[str, Any]] = {}
+    marks: list[dict[str, Any]] = [{"kind": "unmark", "uid": one} for one in data.getlist("unmark")]
     for name, values in data.lists():
         match = FIELD.fullmatch(name)
         if match is None or not values:
             continue
         instrument, item, turn, part = match.groups()
+        if part == "evidence":
+            marks += _marks(rating, instrument, item, str(values[-1]))
+            continue
         given = found.setdefault(Spot(instrument, item, int(turn) if turn else None), {})
         last = str(values[-1])
         if part is None:
@@ -49,7 +56,17 @@ def whole_form(
     ]
     if "comment" in data:
         operations.append({"kind": "comment", "text": data["comment"]})
-    return [wire.read_one({"key": uuid4(), **one}) for one in operations]
+    return [wire.read_one({"key": uuid4(), **one}) for one in [*operations, *marks]]
+
+
+def _marks(rating: UUID, instrument: str, item: str, text: str) -> list[dict[str, Any]]:
+    """A whole turn as evidence; nothing when the field is empty."""
+    if not text.strip():
+        return []
+    turn = int(text) if text.isdecimal() and len(text) < 9 else None
+    uid = uuid5(rating, f"{instrument}:{item}:{turn}")
+    owner = {"instrument": instrument, "item": item}
+    return [{"kind": "evidence", "uid": uid, **owner, "turn": turn}]
 
 
 def refused_answers(
@@ -58,6 +75,8 @@ def refused_answers(
     """What was refused, to be shown at its item; with a conflict, both versions."""
     found = []
     for asked, told in refused:
+        if isinstance(asked, wire.Evidence):
+            found.append(Missing(asked.instrument, asked.item, told["sentence"]))
         if isinstance(asked, wire.Answer):
             sentence = told["sentence"]
             if "stored" in told:
@@ -69,7 +88,7 @@ def refused_answers(
 
 
 FIELD = re.compile(
-    r"([a-z][a-z0-9-]{0,59}):([a-z][a-z0-9_]{0,59})(?::t(\d{1,6}))?(?::(comment|base|shown))?"
+    r"([a-z][a-z0-9-]{0,59}):([a-z][a-z0-9_]{0,59})(?::t(\d{1,6}))?(?::(comment|base|shown|evidence))?"
 )
 
 

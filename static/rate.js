@@ -198,8 +198,9 @@
     ahead();
   };
   function steps(told) {
-    const undo = $("#undo");
-    if (undo) undo.disabled = !told.can_undo;
+    if (!$("#undo")) return;
+    $("#undo").disabled = !told.can_undo;
+    $("#redo").hidden = !told.can_redo;
   }
   rate.refused = (entry, result) => {
     const { op } = entry;
@@ -442,7 +443,7 @@
     rate.begunKeys();
     rate.marks.begin();
     rate.flags.begin();
-    steps({ can_undo: "canUndo" in known.dataset });
+    steps({ can_undo: "canUndo" in known.dataset, can_redo: "canRedo" in known.dataset });
     const open = stand();
     if (readOnly()) return;
     // Where the dialogue stands above the form, one reads first.
@@ -451,7 +452,10 @@
     const first = lacking ?? rate.items().find((item) => !item.dataset.value) ?? rate.items()[0];
     rate.choose(first, { focus: beside || Boolean(lacking) });
     if (!beside && !lacking) scrollTo(0, 0);
-    if (!fresh) catchUp();
+    if (!fresh) {
+      rate.say($("#place").textContent);
+      catchUp();
+    }
     if (!open) ahead();
   }
   // What an earlier page could not send is shown as given, and goes out from here.
@@ -473,7 +477,7 @@
     }
     rate.state();
   }
-  document.addEventListener("htmx:afterSettle", begin);
+  for (const name of ["htmx:afterSettle", "htmx:historyRestore"]) document.addEventListener(name, begin);
   begin();
   rate.outbox.start().then(resume);
 })();

@@ -84,9 +84,12 @@ def _evidence_link(mark: Mark, *, read_only: bool) -> SafeString:
     button = SafeString("")
     if not read_only:
         button = format_html(
-            '<button type="button" class="scripted" data-unmark="{}" aria-label="{}">×</button>',
+            '<button type="button" class="scripted" data-unmark="{0}" aria-label="{1}">×</button>'
+            '<label class="unscripted"><input type="checkbox" name="unmark" value="{0}"'
+            ' form="rating"> {2}</label>',
             mark.uid,
             gettext("Take away the evidence at turn %(n)s") % {"n": mark.turn},
+            gettext("take away"),
         )
     return format_html(
         '<li><a href="#turn-{}" data-mark="{}">{}</a>{}</li>', mark.turn, mark.uid, name, button

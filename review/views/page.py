@@ -38,7 +38,11 @@ def rating_context(
         "last_turn": len(turns),
         "shape": sheet.shape,
         "form": form_markup(sheet, lacking),
-        "problems": [(one, labels[f"{one.instrument}-{one.item}"]) for one in lacking],
+        "problems": [
+            (one, labels[name])
+            for one in lacking
+            if (name := f"{one.instrument}-{one.item}") in labels
+        ],
         "flags": sheet.flags,
         "flag_uid": uuid4(),
         "flag_questions": flag_questions(sheet.shape.flags.questions if sheet.shape.flags else ()),

@@ -50,7 +50,7 @@ def _post_whole(request: AuthenticatedRequest, assignment: Assignment) -> HttpRe
     """Save everything that changed, then submit if asked to."""
     uid, final = assignment.uid, request.POST.get("action") == "submit"
     forms = [definition_of(row) for row in instruments_of(assignment)]
-    operations = whole_form(request.POST, forms)
+    operations = whole_form(request.POST, forms, uid)
     sent = actions.submit(uid=uid, by=request.user, operations=operations, final=final)
     if sent.done:
         return _next(request, assignment)

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from review.models import Assignment, Flag, Rating
+from review.models import Assignment, Evidence, Flag, Rating
 from tests.factories import assignments_of, make_dialogue, make_study
 
 HTMX = {"HX-Request": "true"}
@@ -48,6 +48,27 @@ def test_a_stale_plain_form_is_told_both_versions_and_keeps_the_rest(client_of, 
         "t1_key_thoughts": "1",
         "t2_paraphrasing": "2",
     }
+
+
+def test_a_field_that_no_form_has_is_refused_and_harms_nothing(client_of, rater, assignment):
+    fields = {"other:item": "1", f"{EXPERT}:t99": "1", f"{EXPERT}:t1_key_thoughts": "1"}
+    response = client_of(rater).post(f"/review/{assignment.uid}/", fields)
+    assert response.status_code == 422
+    assert Rating.objects.get().item == "t1_key_thoughts"
+
+
+def test_a_plain_form_attaches_turns_and_takes_them_away(client_of, rater, assignment):
+    client, name = client_of(rater), f"{EXPERT}:t1_key_thoughts:evidence"
+    for _ in range(2):
+        client.post(f"/review/{assignment.uid}/", {name: "2"})
+    mark = Evidence.objects.get()
+    assert (mark.item, mark.turn_number, mark.start) == ("t1_key_thoughts", 2, None)
+    for wrong in ("3", "two"):
+        response = client.post(f"/review/{assignment.uid}/", {name: wrong})
+        assert response.status_code == 422
+    assert Evidence.objects.count() == 1
+    client.post(f"/review/{assignment.uid}/", {"unmark": str(mark.uid)})
+    assert Evidence.objects.get().withdrawn_at is not None
 
 
 def test_paused_study_takes_no_answer(client_of, rater, assignment):
