@@ -88,6 +88,7 @@
     if (!input) return false;
     input.click();
     input.focus();
+    (lacking() ?? $("button", form())).scrollIntoView({ block: "nearest" });
     if (group?.classList.contains("question") && complete()) save();
     return true;
   }

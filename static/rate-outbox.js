@@ -18,6 +18,7 @@
   let timer = 0;
   let count = 0;
   let trouble = ""; // why nothing goes out at the moment
+  let renewed = false; // the token was fetched anew, and not yet proved
   let emptied = null;
 
   // A UUID; crypto.randomUUID exists on https and localhost only.
@@ -151,6 +152,7 @@
     if (reply.status === 200 && told) {
       const was = trouble;
       trouble = "";
+      renewed = false;
       delay = wait.first;
       for (const result of told.results) answered(taken, result);
       rate.reply(taken[0].uid, told);
@@ -158,7 +160,11 @@
       return 0;
     }
     if (reply.status === 401) return failed("sign_in");
-    if (reply.status === 403) return (await renew(taken[0].uid)) ? 1 : failed(texts.noAnswer);
+    if (reply.status === 403) {
+      const status = renewed ? 403 : await renew(taken[0].uid);
+      renewed = status === 200;
+      return renewed ? 1 : failed(status === 401 ? "sign_in" : texts.noAnswer);
+    }
     if (reply.status === 404) return over(taken[0].uid, texts.gone);
     if (reply.status === 409 && told) return over(taken[0].uid, told.sentence);
     if ([400, 413, 422].includes(reply.status)) {
@@ -204,11 +210,9 @@
   // A login renewed in another window has another token.
   async function renew(uid) {
     const reply = await fetch(`${texts.root}${uid}/state/`, { headers: { "X-Requested-With": "fetch" } });
-    if (!reply.ok) return false;
-    const fresh = (await reply.json()).token;
-    if (!fresh || fresh === token) return false;
-    useToken(fresh);
-    return true;
+    if (!reply.ok) return reply.status;
+    useToken((await reply.json()).token);
+    return 200;
   }
   function useToken(fresh) {
     token = fresh;

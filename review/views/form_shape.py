@@ -174,6 +174,12 @@ class FormShape:
         return next((one.safety for one in self.instruments if one.safety), None)
 
     @property
+    def flag_questions(self) -> list[tuple[Item, str]]:
+        """What a flag asks beyond category and severity, each with its condition."""
+        questions = self.flags.questions if self.flags else ()
+        return [(item, condition(item.show_if)) for item in questions]
+
+    @property
     def introductions(self) -> list[tuple[str, str]]:
         """Title and introduction of each instrument that has one."""
         return [(str(f.title), str(f.introduction)) for f in self.instruments if f.introduction]
@@ -197,3 +203,10 @@ def turn_items_skeleton(shape: FormShape) -> Skeleton:
     """The items of one turn; hole ``turn`` is its number."""
     with override(shape.language):
         return Skeleton("review/_turn_items.html", {"form": shape, "turn": hole("turn")})
+
+
+@lru_cache(maxsize=64)
+def flag_fields_skeleton(shape: FormShape) -> Skeleton:
+    """What a safety flag says; the same for every dialogue."""
+    with override(shape.language):
+        return Skeleton("review/_flag_fields.html", {"form": shape})

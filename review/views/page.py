@@ -9,12 +9,11 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
 from review.actions import Missing
-from review.items import Item
 from review.models import Assignment
 from review.pace import progress_of
 from review.permissions import visible_in
 from review.standing import Spot, subtotals
-from review.views.form_shape import condition
+from review.views.form_shape import flag_fields_skeleton
 from review.views.markup import form_markup, transcript_markup
 from review.views.sheet import Sheet, sheet_of
 
@@ -45,7 +44,7 @@ def rating_context(
         ],
         "flags": sheet.flags,
         "flag_uid": uuid4(),
-        "flag_questions": flag_questions(sheet.shape.flags.questions if sheet.shape.flags else ()),
+        "flag_fields": flag_fields_skeleton(sheet.shape).fill({}) if sheet.shape.flags else "",
         "progress": progress_of(assignment),
         "read_only": sheet.shape.read_only,
         "outbox": outbox_key(assignment.rater_id),
@@ -79,11 +78,6 @@ def total_text(total: Mapping[str, Any]) -> str:
         "all": f"{total['maximum']:g}",
     }
     return f"{text}, {total['band']}" if total["band"] else text
-
-
-def flag_questions(questions: Iterable[Item]) -> list[tuple[Item, str]]:
-    """What a flag asks beyond category and severity, each with its condition for the script."""
-    return [(item, condition(item.show_if)) for item in questions]
 
 
 def outbox_key(rater: int) -> dict[str, str]:

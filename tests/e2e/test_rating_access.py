@@ -143,6 +143,7 @@ def test_zoom_touch_and_print(
     expect_saved(sheet)
     sheet.locator("#flags").scroll_into_view_if_needed()
     expect(sheet.locator("#workspace")).not_to_have_class("workspace reading")
+    phone.set_offline(True)
     phone.close()
     assert values(work[0]) == {KEYS[0]: "2"}
 

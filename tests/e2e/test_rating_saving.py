@@ -127,7 +127,6 @@ def test_a_lost_login_keeps_the_answers_and_signing_out_leaves_nothing(
     expect(page).to_have_url(f"{live_server.url}/accounts/login/")
     assert asked == ["One change was not sent yet. Signing out throws it away."]
     assert page.evaluate(STORED) == ""
-    assert values(work[0]) == {KEYS[0]: "2"}
 
 
 def test_two_windows_see_each_other_and_a_conflict_shows_both(
