@@ -403,7 +403,6 @@
     if (event.detail.xhr.status !== 204 || !uid || uid !== next?.uid) return;
     event.detail.shouldSwap = true;
     event.detail.serverResponse = next.html;
-    history.pushState({ htmx: true }, "", `${texts.root}${uid}/`);
   });
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
     document.addEventListener(name, (event) => {

@@ -79,7 +79,8 @@ def _next(request: AuthenticatedRequest, done: Assignment) -> HttpResponseBase:
         return redirect(url)
     actions.open_assignment(assignment=following)
     if request.headers.get("X-Prefetched") == str(following.uid):
-        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"X-Next": str(following.uid)})
+        held = {"X-Next": str(following.uid), "HX-Push-Url": url}
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers=held)
     assignment = assignment_of(request.user, following.uid)
     response = _render(request, rating_context(assignment))
     response["HX-Push-Url"] = url

@@ -88,6 +88,14 @@ def test_whole_ratings_by_mouse_and_by_keys_alone(
     work[0].refresh_from_db()
     assert work[0].visits.count() == 1
 
+    # The browser's own way back works too.
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Dialogue 2 of 3")
+    expect(page.locator("#save-state")).to_have_text("Submitted")
+    page.go_forward()
+    expect(page.locator("h1")).to_have_text("Dialogue 3 of 3")
+    expect(page.locator(".item.current")).to_be_visible()
+
     # Back and forth: what was submitted is closed until it is reopened.
     page.get_by_role("link", name="Previous").click()
     expect(page.locator("#save-state")).to_have_text("Submitted")

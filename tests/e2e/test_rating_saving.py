@@ -181,3 +181,24 @@ def test_undo_and_redo_work_across_a_reload(
     expect(page.locator("#open-count")).to_have_text("19 items are open")
     press(page, "u")
     expect(page.locator("#save-state")).to_have_text("There is nothing to undo.")
+
+
+def test_time_counts_while_the_page_is_in_use_and_pauses_apart(
+    page: Page, live_server: Any, work: list[Assignment]
+) -> None:
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
+    open_page(page, live_server, work[0])
+    for seconds, key in ((40, "2"), (50, "1"), (600, "0"), (30, "2")):
+        page.clock.fast_forward(seconds * 1000)
+        press(page, key)
+    # Another tab comes before this one.
+    page.evaluate(
+        """() => { Object.defineProperty(document, 'visibilityState', { value: 'hidden' });
+        document.dispatchEvent(new Event('visibilitychange')); }"""
+    )
+    page.wait_for_function("() => !rate.outbox.busy() && !rate.outbox.waiting(rate.uid())")
+    visit = work[0].visits.get()
+    assert (visit.active_seconds, visit.paused_seconds) == (120, 600)
+    work[0].refresh_from_db()
+    assert (work[0].active_seconds, work[0].paused_seconds) == (120, 600)

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from review.instruments import builtin_instruments
 from review.models import Assignment, Evidence, Flag, Rating
 from tests.factories import assignments_of, make_dialogue, make_study
 
@@ -26,6 +27,26 @@ def test_answer_survives_reload(client_of, rater, assignment):
     assert 'value="2" class="value" checked' in part
     assert part.count(" checked>") == 1
     assert 'data-revision="1"' in part
+
+
+def test_subtotals_stand_on_the_page_only_where_the_study_shows_them(client_of, rater):
+    study = make_study([rater], [make_dialogue()], settings={"show_totals": True})
+    [assignment] = assignments_of(study, rater)
+    client = client_of(rater)
+    answers = {
+        f"{EXPERT}:{item.key}": "na" if "na" in item.values else "2"
+        for section in builtin_instruments()[EXPERT].sections
+        for item in section.items
+        if section.key == "therapist"
+    }
+    client.post(f"/review/{assignment.uid}/", answers)
+    page = client.get(f"/review/{assignment.uid}/").content.decode()
+    scored = sum(value == "2" for value in answers.values())
+    assert f'id="total-{EXPERT}-therapist">{scored * 2} of {scored * 2}</dd>' in page
+    assert f'id="total-{EXPERT}-client">–</dd>' in page
+    study.settings = {}
+    study.save()
+    assert "total-" not in client.get(f"/review/{assignment.uid}/").content.decode()
 
 
 def test_another_raters_dialogue_is_not_found(client_of, other_rater, coordinator, assignment):
@@ -82,8 +103,6 @@ def test_paused_study_takes_no_answer(client_of, rater, assignment):
 
 
 def whole(value="1", **more):
-    from review.instruments import builtin_instruments
-
     items = builtin_instruments()[EXPERT].items
     return {f"{EXPERT}:{item.key}": value for item in items} | {
         "safety:safety_problem": "no",
