@@ -99,9 +99,9 @@ def test_whole_ratings_by_mouse_and_by_keys_alone(
     # Back and forth: what was submitted is closed until it is reopened.
     page.get_by_role("link", name="Previous").click()
     expect(page.locator("#save-state")).to_have_text("Submitted")
-    expect(item(page, KEYS[0])).to_be_disabled()
+    expect(item(page, KEYS[0]).locator("input").first).to_be_disabled()
     page.get_by_role("button", name="Reopen").click()
-    expect(item(page, KEYS[0])).to_be_enabled()
+    expect(item(page, KEYS[0]).locator("input").first).to_be_enabled()
 
 
 def test_keys_leave_the_browser_its_own_and_can_be_switched_off(
