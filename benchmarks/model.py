@@ -106,7 +106,7 @@ def _batch(model: str, name: str, *, seed: int) -> int:
     ):
         text = re.sub(rf"(?m)^{key} = \d+", f"{key} = {value}", text)
     text = re.sub(r'(?m)^key = "sqpsych"', 'key = "bench"', text)
-    text = re.sub(r"(?m)^attempts = \d+", "attempts = 1", text)
+    text = re.sub(r'(?m)^default = "keep"', 'default = "note"', text)
     protocol = actions.add_protocol(text=text, origin="benchmark", by=None)
     profiles = actions.sample_profiles(name=name, count=IN_FLIGHT, seed=seed, by=None)
     short = {"max_tokens": REPLY_TOKENS}
