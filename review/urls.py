@@ -13,6 +13,8 @@ from review.views import (
     saving,
     studies,
     study_exports,
+    study_people,
+    study_setup,
 )
 
 app_name = "review"
@@ -67,7 +69,24 @@ urlpatterns: list[URLPattern] = [
         name="comparison_file",
     ),
     path("studies/", studies.study_list, name="study_list"),
-    path("studies/new/", studies.study_create, name="study_create"),
+    path("studies/new/", study_setup.study_create, name="study_create"),
+    path("studies/<int:study_id>/edit/", study_setup.study_edit, name="study_edit"),
+    path("studies/<int:study_id>/design/", study_setup.study_design, name="study_design"),
+    path("studies/<int:study_id>/begin/", study_setup.study_begin, name="study_begin"),
+    path("studies/<int:study_id>/duplicate/", study_setup.study_duplicate, name="study_duplicate"),
+    path("studies/<int:study_id>/discard/", study_setup.study_discard, name="study_discard"),
+    path("studies/<int:study_id>/raters/", study_people.study_raters, name="study_raters"),
+    path("studies/<int:study_id>/dialogues/", study_people.study_dialogues, name="study_dialogues"),
+    path(
+        "studies/<int:study_id>/calibration/",
+        study_people.study_calibration,
+        name="study_calibration",
+    ),
+    path(
+        "studies/<int:study_id>/calibration/references.csv",
+        study_people.reference_file,
+        name="reference_file",
+    ),
     path("studies/<int:study_id>/", studies.study_detail, name="study_detail"),
     path("studies/<int:study_id>/exports/", study_exports.study_exports, name="study_exports"),
     path("studies/<int:study_id>/export/", study_exports.study_zip, name="study_export"),

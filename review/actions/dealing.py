@@ -160,6 +160,15 @@ def _note(table: Table, found: Allocation) -> None:
     table.study.design = design
 
 
+def gaps_in(study: Study) -> int:
+    """How many ratings are lacking, because dialogues were handed back or raters left."""
+    table = table_of(study)
+    have = Counter(key for key, _rater, _position in table.existing)
+    return sum(
+        max(0, (place.wanted or study.overlap) - have[key]) for key, place in table.places.items()
+    )
+
+
 def deal(study: Study, *, take_back: Q | None = None) -> Dealt:
     """Take back what nobody has opened and ``take_back`` names, then give out what is lacking.
 

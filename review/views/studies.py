@@ -9,11 +9,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from generation.views.page import SeeOther, go_to, keyset_page, show
+from generation.views.page import SeeOther, keyset_page
 from review import actions, progress
 from review.actions import Refused
 from review.models import Flag, Instrument, Study, StudyKind, StudyState
+<<<<<<< HEAD
 from review.study_forms import StudyFilter, StudyForm
+=======
+from review.study_forms import ExportForm, StudyFilter
+>>>>>>> 19304aa (Make a study from a stratified sample, look at its design, and change it while it runs)
 from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
@@ -51,44 +55,6 @@ def _tone(study: Study) -> str:
     return TONES.get(StudyState(study.state), "")
 
 
-@require_http_methods(["GET", "POST"])
-@require(Verb.MANAGE_STUDIES)
-def study_create(request: AuthenticatedRequest) -> HttpResponseBase:
-    """The form of a new study; ``?batch=ID`` chooses its dialogues beforehand."""
-    if request.method == "GET":
-        batch = request.GET.get("batch", "")
-        initial = {"dialogues": batch} if batch.isdecimal() else {}
-        return _form_page(request, StudyForm(initial=initial))
-    form = StudyForm(request.POST)
-    if not form.is_valid():
-        return _form_page(request, form, status=422)
-    try:
-        made = actions.create_study(**form.as_arguments(), by=request.user)
-    except Refused as refused:
-        form.add_error(FIELD_OF.get(refused.code), refused.sentence)
-        return _form_page(request, form, status=422)
-    messages.success(request, f"The study “{made.name}” is running.")
-    return go_to(request, reverse("review:study_detail", args=[made.pk]))
-
-
-FIELD_OF = {
-    "no_name": "name",
-    "name_taken": "name",
-    "overlap": "overlap",
-    "no_dialogues": "dialogues",
-    "too_many": "dialogues",
-    "not_a_rater": "raters",
-    "inactive_rater": "raters",
-    "unknown_rater": "raters",
-}
-
-
-def _form_page(
-    request: AuthenticatedRequest, form: StudyForm, *, status: int = 200
-) -> HttpResponse:
-    return show(request, "review/study_new.html", {"form": form}, part="form", status=status)
-
-
 @require_GET
 @require(Verb.SEE_STUDIES)
 def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
@@ -97,6 +63,8 @@ def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponseBa
     study = get_object_or_404(Study.objects.select_related("created_by"), pk=study_id)
     if study.kind == StudyKind.PAIRWISE:
         return redirect("review:comparison_results", study_id=study.pk)
+    if study.state == StudyState.DRAFT:
+        return redirect("review:study_design", study_id=study.pk)
     instruments = _instruments(study)
     live = progress.live(study, instruments)
     context = {

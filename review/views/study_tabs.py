@@ -10,6 +10,10 @@ from sqpsych_site.roles import Verb
 
 TABS: tuple[tuple[str, str, str, Verb], ...] = (
     ("study", "review:study_detail", "Study", Verb.SEE_STUDIES),
+    ("design", "review:study_design", "Design", Verb.SEE_STUDIES),
+    ("raters", "review:study_raters", "Raters", Verb.MANAGE_STUDIES),
+    ("dialogues", "review:study_dialogues", "Dialogues", Verb.MANAGE_STUDIES),
+    ("calibration", "review:study_calibration", "Calibration", Verb.MANAGE_STUDIES),
     ("results", "review:results", "Results", Verb.SEE_STUDIES),
     ("exports", "review:study_exports", "Exports", Verb.EXPORT_RATINGS),
 )

@@ -102,11 +102,13 @@ def test_from_profiles_to_the_csv(
 
     page.goto(f"{live_server.url}/studies/new/")
     page.locator("[name=name]").fill("Pilot")
-    page.locator("select[name=dialogues]").select_option(str(batch.pk))
-    page.get_by_label("clinician").check()
+    page.locator(f"[name=dialogues][value='{batch.pk}']").check()
+    page.locator("[name=raters][value='clinician']").check()
     page.locator("[name=overlap]").fill("1")
     page.locator("main form button.primary").click()
     expect(page.locator("h1")).to_contain_text("Pilot")
+    page.locator("#study-begin").click()
+    expect(page.locator("h1")).to_contain_text("running")
 
     sign_in(rater)
     page.goto(f"{live_server.url}/review/")

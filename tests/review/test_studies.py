@@ -423,17 +423,21 @@ def test_form_makes_a_study(coordinator, client_of, form_data):
     response = client_of(coordinator).post(reverse("review:study_create"), form_data)
     study = Study.objects.get()
     assert response.status_code == 303
-    assert response["Location"] == reverse("review:study_detail", args=[study.pk])
+    assert response["Location"] == reverse("review:study_design", args=[study.pk])
     assert (study.name, study.overlap, study.seed) == ("From the page", 2, 3)
     assert str(study.deadline) == "2026-12-24"
-    assert study.assignments.count() == 4
+    assert (study.state, study.assignments.count()) == ("draft", 0)
+    begun = client_of(coordinator).post(reverse("review:study_begin", args=[study.pk]))
+    assert begun["Location"] == reverse("review:study_detail", args=[study.pk])
+    study.refresh_from_db()
+    assert (study.state, study.assignments.count()) == ("running", 4)
 
 
 def test_form_by_htmx_goes_to_the_new_page(coordinator, client_of, form_data):
     response = client_of(coordinator).post(
         reverse("review:study_create"), form_data, headers={"HX-Request": "true"}
     )
-    assert response["HX-Redirect"] == reverse("review:study_detail", args=[Study.objects.get().pk])
+    assert response["HX-Redirect"] == reverse("review:study_design", args=[Study.objects.get().pk])
 
 
 def test_form_of_a_batch(coordinator, client_of, form_data):
@@ -443,7 +447,12 @@ def test_form_of_a_batch(coordinator, client_of, form_data):
     make_dialogue(batch=batch)
     client = client_of(coordinator)
     page = client.get(reverse("review:study_create"), {"batch": batch.pk}).content.decode()
-    assert f'<option value="{batch.pk}" selected>March (1 complete)</option>' in page
+    field = html5lib.parse(page, namespaceHTMLElements=False).find(
+        f".//input[@name='dialogues'][@value='{batch.pk}']"
+    )
+    assert field is not None
+    assert field.get("checked") is not None
+    assert "March (1 complete)" in page
     client.post(reverse("review:study_create"), form_data | {"dialogues": str(batch.pk)})
     assert Study.objects.get().study_dialogues.get().dialogue.batch == batch
 
@@ -513,7 +522,7 @@ def test_extra_fields_of_the_form_are_ignored(coordinator, client_of, form_data)
     extra = {"by": "1", "state": "archived", "settings": '{"show_model": true}'}
     client_of(coordinator).post(reverse("review:study_create"), form_data | extra)
     study = Study.objects.get()
-    assert (study.state, study.created_by) == ("running", coordinator)
+    assert (study.state, study.created_by) == ("draft", coordinator)
     assert study.settings["show_model"] is False
 
 

@@ -107,7 +107,7 @@ def _batch(scene: Scene) -> dict[str, Any]:
 def _study(scene: Scene) -> dict[str, Any]:
     return {
         "name": "a new study",
-        "dialogues": str(scene.batch.pk),
+        "dialogues": [str(scene.batch.pk)],
         "instruments": [EXPERT, "safety"],
         "raters": [scene.rater.username],
         "overlap": 1,
@@ -324,7 +324,35 @@ TABLE: dict[str, Address] = {
     "review:study_list": Address(STAFF, "405"),
     "review:study_create": Address(MANAGERS, MANAGE, data=_study),
     "review:study_detail": Address(STAFF, "405", study, missing=(0,)),
+<<<<<<< HEAD
     "review:study_exports": Address(STAFF, "405", study, missing=(0,)),
+=======
+    "review:study_edit": Address(
+        MANAGERS, MANAGE, study, lambda _: {"guidelines": "new words"}, missing=(0,)
+    ),
+    "review:study_design": Address(STAFF, "405", study, missing=(0,)),
+    "review:study_begin": Address("405", MANAGE, study, missing=(0,)),
+    "review:study_duplicate": Address("405", MANAGE, study, missing=(0,)),
+    "review:study_discard": Address("405", MANAGE, study, missing=(0,)),
+    "review:study_raters": Address(
+        MANAGERS, MANAGE, study, lambda _: {"action": "make_up"}, missing=(0,)
+    ),
+    "review:study_dialogues": Address(
+        MANAGERS,
+        MANAGERS,
+        study,
+        lambda s: {"dialogues": [str(s.batch.pk)], "seed": 1, "action": "preview"},
+        missing=(0,),
+    ),
+    "review:study_calibration": Address(
+        MANAGERS,
+        MANAGE,
+        study,
+        lambda s: {"action": "clear", "rater": s.study.study_raters.all()[0].code},
+        missing=(0,),
+    ),
+    "review:reference_file": Address(MANAGERS, "405", study, missing=(0,)),
+>>>>>>> 19304aa (Make a study from a stratified sample, look at its design, and change it while it runs)
     "review:study_export": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
     "review:study_key": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
     "review:study_file": Address(
