@@ -46,6 +46,7 @@ __all__ = [
     "TotalRule",
     "builtin_instruments",
     "cached_instrument",
+    "instrument_templates",
     "load_instrument",
 ]
 
@@ -92,6 +93,14 @@ def builtin_instruments() -> Mapping[str, Instrument]:
         for file in sorted(FOLDER.glob("*.toml"))
     ]
     return {instrument.key: instrument for instrument in loaded}
+
+
+@lru_cache(maxsize=1)
+def instrument_templates() -> Mapping[str, str]:
+    """Templates without text, by key: what a licensed group fills before it loads them."""
+    return {
+        file.stem: file.read_bytes().decode() for file in sorted(FOLDER.glob("templates/*.toml"))
+    }
 
 
 def _error(text: str, origin: str, data: Any, path: Path, problem: str) -> InstrumentError:

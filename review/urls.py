@@ -6,6 +6,7 @@ from review.views import (
     calibration,
     comparison_studies,
     comparisons,
+    instruments,
     queue,
     rating,
     reading,
@@ -67,6 +68,20 @@ urlpatterns: list[URLPattern] = [
         "studies/<int:study_id>/comparisons/<slug:name>.csv",
         comparison_studies.comparison_file,
         name="comparison_file",
+    ),
+    path("instruments/", instruments.instrument_list, name="instrument_list"),
+    path(
+        "instruments/<int:instrument_id>/", instruments.instrument_detail, name="instrument_detail"
+    ),
+    path(
+        "instruments/<int:instrument_id>/file.toml",
+        instruments.instrument_file,
+        name="instrument_file",
+    ),
+    path(
+        "instruments/templates/<slug:name>.toml",
+        instruments.instrument_template,
+        name="instrument_template",
     ),
     path("studies/", studies.study_list, name="study_list"),
     path("studies/new/", study_setup.study_create, name="study_create"),

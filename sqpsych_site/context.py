@@ -16,6 +16,7 @@ NAV: tuple[tuple[str, str, Verb], ...] = (
     ("generation:batch_list", "Batches", Verb.SEE_BATCHES),
     ("generation:dialogue_list", "Dialogues", Verb.SEE_BATCHES),
     ("review:study_list", "Studies", Verb.SEE_STUDIES),
+    ("review:instrument_list", "Instruments", Verb.SEE_STUDIES),
     ("generation:corpus_list", "Corpus", Verb.EXPORT_CORPUS),
     ("people", "People", Verb.MANAGE_USERS),
 )

@@ -13,11 +13,7 @@ from generation.views.page import SeeOther, keyset_page
 from review import actions, progress
 from review.actions import Refused
 from review.models import Flag, Instrument, Study, StudyKind, StudyState
-<<<<<<< HEAD
-from review.study_forms import StudyFilter, StudyForm
-=======
-from review.study_forms import ExportForm, StudyFilter
->>>>>>> 19304aa (Make a study from a stratified sample, look at its design, and change it while it runs)
+from review.study_forms import StudyFilter
 from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 

@@ -13,7 +13,7 @@ from generation.models import Dialogue
 from generation.views.page import SeeOther, go_to, show
 from review import actions
 from review.actions import Refused
-from review.actions.calibration import lacking_references, references_of, standing_of
+from review.actions.calibration import lacking_references, references_of, standings_of
 from review.actions.dealing import Dealt, gaps_in
 from review.actions.definitions import definition_of
 from review.actions.studies import OPEN
@@ -169,7 +169,8 @@ def study_calibration(request: AuthenticatedRequest, study_id: int) -> HttpRespo
         if form.is_valid() and (stored := _stored_references(request, study, form)) is not None:
             messages.success(request, f"{stored} reference answers are stored.")
             return go_to(request, study_url("study_calibration", study))
-    raters = study.study_raters.filter(expert=False).select_related("rater").order_by("pk")
+    raters = list(study.study_raters.filter(expert=False).select_related("rater").order_by("pk"))
+    standings = standings_of(study, [row.rater_id for row in raters])
     references = references_of(study)
     places = study.study_dialogues.filter(training=True).select_related("dialogue").order_by("code")
     context = {
@@ -182,7 +183,7 @@ def study_calibration(request: AuthenticatedRequest, study_id: int) -> HttpRespo
         ],
         "lacking": lacking_references(study),
         "expert": study.study_raters.filter(expert=True).select_related("rater").first(),
-        "standings": [(row, standing_of(study, row.rater_id)) for row in raters],
+        "standings": [(row, standings[row.rater_id]) for row in raters],
         "steadiness": steadiness_of(study),
         "open": study.state in OPEN,
     }

@@ -359,3 +359,14 @@ def test_steadiness_compares_both_sights_of_a_dialogue(boss, people):
     )
     assert found.same == pytest.approx(2 / 3)
     assert "0.67" in text_of(boss, "study_calibration", study)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_calibration_page_asks_the_same_number_of_queries(
+    boss, make_user, count, django_assert_num_queries
+):
+    people = [make_user("rater", username=f"q{n}") for n in range(count + 1)]
+    study = running(people, training=[make_dialogue()])
+    boss.get(url("study_calibration", study))
+    with django_assert_num_queries(18):
+        boss.get(url("study_calibration", study))

@@ -144,6 +144,10 @@ def study(scene: Scene) -> list[Any]:
     return [scene.study.pk]
 
 
+def instrument(scene: Scene) -> list[Any]:
+    return [scene.study.study_instruments.all()[0].instrument_id]
+
+
 def person(scene: Scene) -> list[Any]:
     return [scene.colleague.pk]
 
@@ -320,13 +324,16 @@ TABLE: dict[str, Address] = {
     "review:comparison_file": Address(
         STAFF, "405", lambda s: [s.duel.pk, "win_tie_loss"], missing=(0, "win_tie_loss")
     ),
+    # -- review: instruments
+    "review:instrument_list": Address(STAFF, "403 422 403 422"),
+    "review:instrument_detail": Address(STAFF, "405", instrument, missing=(0,)),
+    "review:instrument_file": Address(STAFF, "405", instrument, missing=(0,)),
+    "review:instrument_template": Address(STAFF, "405", lambda _: ["ctrs"], missing=("none",)),
     # -- review: the study
     "review:study_list": Address(STAFF, "405"),
     "review:study_create": Address(MANAGERS, MANAGE, data=_study),
     "review:study_detail": Address(STAFF, "405", study, missing=(0,)),
-<<<<<<< HEAD
     "review:study_exports": Address(STAFF, "405", study, missing=(0,)),
-=======
     "review:study_edit": Address(
         MANAGERS, MANAGE, study, lambda _: {"guidelines": "new words"}, missing=(0,)
     ),
@@ -352,7 +359,6 @@ TABLE: dict[str, Address] = {
         missing=(0,),
     ),
     "review:reference_file": Address(MANAGERS, "405", study, missing=(0,)),
->>>>>>> 19304aa (Make a study from a stratified sample, look at its design, and change it while it runs)
     "review:study_export": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
     "review:study_key": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
     "review:study_file": Address(

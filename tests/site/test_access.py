@@ -193,5 +193,6 @@ NAVIGABLE = [
     "generation:batch_list",
     "generation:dialogue_list",
     "review:study_list",
+    "review:instrument_list",
     "people",
 ]

@@ -1,12 +1,14 @@
 """Make a study from the complete dialogues of a batch."""
 
 from argparse import ArgumentParser
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from generation.models import Dialogue, DialogueState, Origin
-from review.actions import Refused, create_study
+from review.actions import Choices, Refused, Wishes, begin_study, draft_study
 from review.actions.study_design import DEFAULT_INSTRUMENTS
 from review.lookup import find_batch
 
@@ -30,19 +32,31 @@ class Command(BaseCommand):
         parser.add_argument("--raters", required=True, metavar="A,B,C", help="names of accounts")
         parser.add_argument("--overlap", type=int, default=1, metavar="K")
         parser.add_argument("--seed", type=int, default=0, metavar="S")
+        parser.add_argument(
+            "--share",
+            type=int,
+            default=100,
+            metavar="PERCENT",
+            help="for so many of the dialogues; the others get one rater",
+        )
+        parser.add_argument("--repeats", type=int, default=0, help="hidden repeats per rater")
+        parser.add_argument("--draft", action="store_true", help="do not begin it yet")
 
     def handle(self, *args: Any, **options: Any) -> None:
         keys = options["instrument"] or list(DEFAULT_INSTRUMENTS)
+        wishes = Wishes(
+            raters=_names(options["raters"]),
+            instruments=[key for part in keys for key in _names(part)],
+            overlap=options["overlap"],
+            seed=options["seed"],
+            choices=Choices(share=options["share"] / 100, repeats=options["repeats"]),
+        )
         try:
-            study = create_study(
-                name=options["name"],
-                raters=_names(options["raters"]),
-                by=None,
-                instruments=[key for part in keys for key in _names(part)],
-                overlap=options["overlap"],
-                seed=options["seed"],
-                **_dialogues(options),
-            )
+            with transaction.atomic():
+                wishes = replace(wishes, **_dialogues(options))
+                study = draft_study(name=options["name"], wishes=wishes, by=None)
+                if not options["draft"]:
+                    begin_study(study=study, by=None)
         except Refused as refused:
             raise CommandError(refused.sentence) from None
         report = study.design
