@@ -89,7 +89,7 @@ def web_server() -> Iterator[tuple[str, int, "subprocess.Popen[bytes]"]]:
 
 def _wait_for(url: str) -> None:
     for _ in range(300):
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
             urllib.request.urlopen(url, timeout=1)
             return
         time.sleep(0.1)
