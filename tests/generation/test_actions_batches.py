@@ -251,8 +251,9 @@ def test_definitions_are_stored_once(profiles: ProfileSet) -> None:
 
 def test_newest_own_protocol_is_used_for_its_key(profiles: ProfileSet) -> None:
     old = short_protocol(least=2)
-    new = short_protocol(least=1)
-    assert short_protocol(least=1) == new
+    text = old.toml.replace('version = "1"', 'version = "2"')
+    new = add_protocol(text=text, origin="short.toml", by=None)
+    assert add_protocol(text=text, origin="short.toml", by=None) == new
     batch = make(profiles, protocol="short")
     assert batch.arms.get().protocol == new
     assert make(profiles, protocol=old).arms.get().protocol == old
@@ -265,11 +266,10 @@ def test_unusable_protocol_is_refused(profiles: ProfileSet) -> None:
 
 
 def test_profile_too_long_for_the_protocol_is_refused(profiles: ProfileSet) -> None:
-    text = short_protocol().toml.replace("[therapist]", "[dummy]", 1)
-    assert text != short_protocol().toml
     limited = short_protocol().toml.replace(
         'source = "Our own."', 'source = "Own."\nprofile_limit = 5'
     )
+    limited = limited.replace('version = "1"', 'version = "2"')
     protocol = add_protocol(text=limited, origin="tight.toml", by=None)
     with pytest.raises(Refused, match=r"^Profile .* has \d+ characters, short allows 5"):
         make(profiles, protocol=protocol)
