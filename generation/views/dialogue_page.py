@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 
 from generation import words
 from generation.actions.definitions import arm_protocol
+from generation.costs import Spent, spent_of
 from generation.model_forms import sections
 from generation.models import (
     Attempt,
@@ -70,7 +71,10 @@ class AttemptView:
 
 @dataclass(frozen=True)
 class TurnView:
-    """One turn; ``text`` is None for a turn that was asked for and never accepted."""
+    """One turn; ``text`` is None for a turn that was asked for and never accepted.
+
+    ``phase``: the title of the phase that begins with it; ``state``: what else changed with it.
+    """
 
     number: int
     role: str
@@ -78,7 +82,8 @@ class TurnView:
     figures: str
     findings: Sequence[FindingView]
     attempts: Sequence[AttemptView]
-    tracked: str = ""
+    phase: str = ""
+    state: str = ""
 
     @property
     def tries(self) -> str:
@@ -180,7 +185,7 @@ def turn_views(
             _figures(turn),
             noticed.pop(turn.number, []),
             tried.pop(turn.number, []),
-            told[turn.number],
+            *told[turn.number],
         )
         for turn in turns
     ]
@@ -192,18 +197,19 @@ def turn_views(
     return [*views, *never]
 
 
-def tracked_words(turns: Iterable[Turn], phases: Mapping[str, str]) -> dict[int, str]:
-    """Turn -> what changed with it: a phase begins, the client is more or less guarded."""
-    told: dict[int, str] = {}
+def tracked_words(turns: Iterable[Turn], phases: Mapping[str, str]) -> dict[int, tuple[str, str]]:
+    """Turn -> the phase that begins with it, and whether the client is more or less guarded."""
+    told: dict[int, tuple[str, str]] = {}
     before: dict[str, object] = {}
     for turn in turns:
         now = {name: turn.tracked.get(name) for name in ("phase", "resistance")}
-        said = []
-        if now["phase"] and now["phase"] != before.get("phase"):
-            said.append(f"Phase: {phases.get(str(now['phase']), now['phase'])}")
-        if now["resistance"] is not None and now["resistance"] != before.get("resistance"):
-            said.append(f"Resistance {now['resistance']} of 10")
-        told[turn.number] = ". ".join(said)
+        key, level = now["phase"], now["resistance"]
+        begins = key and key != before.get("phase")
+        moves = level is not None and level != before.get("resistance")
+        told[turn.number] = (
+            phases.get(str(key), str(key)) if begins else "",
+            f"resistance {level} of 10" if moves else "",
+        )
         before |= {name: value for name, value in now.items() if value is not None}
     return told
 
@@ -233,19 +239,12 @@ def prepared_context(dialogue: Dialogue, attempts: Iterable[Attempt]) -> dict[st
     }
 
 
-def spent_words(turns: Sequence[Turn]) -> str:
-    """Tokens of the whole dialogue, or nothing for one that was not made here."""
-    written = sum(turn.completion_tokens for turn in turns)
-    read = sum(turn.prompt_tokens for turn in turns)
-    return f"{written:,} written, {read:,} read" if written or read else ""
-
-
 def short(sha256: object) -> str:
     """The first digits of a hash: enough to compare by eye."""
     return str(sha256)[:SHORT_HASH] if sha256 else ""
 
 
-def provenance_facts(dialogue: Dialogue, turns: Sequence[Turn]) -> list[tuple[str, str]]:
+def provenance_facts(dialogue: Dialogue) -> list[tuple[str, str]]:
     """Where the dialogue comes from, as pairs of name and value; what is not known is left out."""
     known = dialogue.provenance if isinstance(dialogue.provenance, dict) else {}
     arm = dialogue.arm
@@ -275,12 +274,24 @@ def provenance_facts(dialogue: Dialogue, turns: Sequence[Turn]) -> list[tuple[st
         ("Prompts", short(part(known, "prompts").get("sha256"))),
         ("Model servers", _servers(known.get("servers"))),
         ("Program version", known.get("code", "")),
-        ("Tokens", spent_words(turns)),
+        *_spent_facts(spent_of(dialogue)),
         ("Begun", _moment(dialogue.started_at)),
         ("Ended", _moment(dialogue.finished_at)),
         ("End", words.ending(dialogue.ended_by) if dialogue.ended_by else ""),
     ]
     return [(name, str(value)) for name, value in facts if value not in ("", None)]
+
+
+def _spent_facts(spent: Spent) -> list[tuple[str, object]]:
+    """Requests, tokens, GPU time and price; nothing for a dialogue that was not made here."""
+    if not spent.requests:
+        return []
+    return [
+        ("Requests", f"{spent.requests:,}"),
+        ("Tokens", f"{spent.completion_tokens:,} written, {spent.prompt_tokens:,} read"),
+        ("GPU time", f"{words.figure(spent.gpu_hours)} h" if spent.gpu_us else ""),
+        ("Price", f"{spent.money:,.4f}" if spent.money else ""),
+    ]
 
 
 def part(known: object, name: str) -> dict[str, Any]:
@@ -292,7 +303,10 @@ def part(known: object, name: str) -> dict[str, Any]:
 def _settings(values: object) -> str:
     if not isinstance(values, dict):
         return ""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+    return ", ".join(
+        name.replace("_", " ") if value is True else f"{name.replace('_', ' ')} {value}"
+        for name, value in values.items()
+    )
 
 
 def _hashes(values: object) -> str:

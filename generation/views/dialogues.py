@@ -70,6 +70,7 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     findings = list(dialogue.findings.all())
     context = {
         "dialogue": dialogue,
+        "open": dialogue.state in (DialogueState.WAITING, DialogueState.RUNNING),
         "heading": _heading(dialogue),
         "lede": _lede(dialogue),
         "origin_words": ORIGIN_WORDS[Origin(dialogue.origin)],
@@ -78,7 +79,7 @@ def dialogue_detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
         "turns": turn_views(turns, attempts, findings, prepared["phases"]),
         **prepared,
         "findings": [finding_view(row) for row in findings],
-        "facts": provenance_facts(dialogue, turns),
+        "facts": provenance_facts(dialogue),
         "may_see_profiles": request.user.may(Verb.SEE_PROFILES),
         **_prompts(request, dialogue),
         **_neighbours(request, dialogue),

@@ -215,7 +215,7 @@ def test_heading_is_renewed_when_it_changes(person: Client) -> None:
     rows.fail(batch.dialogues.order_by("pk")[0])
     url = f"/batches/{batch.pk}/?seen=running-False"
     parts = person.get(url, headers=HTMX).content.decode()
-    assert '<div id="batch-head" hx-swap-oob="true">' in parts
+    assert '<div id="batch-head" class="stack" hx-swap-oob="true">' in parts
     assert "Retry failed" in parts
 
 

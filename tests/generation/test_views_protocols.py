@@ -205,11 +205,11 @@ def test_dialogue_page_shows_plan_phases_resistance_and_critique(
     assert HOSTILE not in page
     turns = response.context["turns"]
     assert [turn.number for turn in turns] == [1, 2, 3, 4]
-    assert [turn.tracked for turn in turns] == [
-        "Phase: Arriving and mood",
-        "Resistance 5 of 10",
-        "Phase: Agenda",
-        "",
+    assert [(turn.phase, turn.state) for turn in turns] == [
+        ("Arriving and mood", ""),
+        ("", "resistance 5 of 10"),
+        ("Agenda", ""),
+        ("", ""),
     ]
     assert [each.outcome for each in turns[2].attempts] == [
         "Draft, revised later",
