@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+ALONE := e2e or reliability or vllm
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench i18n venv venv-run python chromium rscript engine clean
@@ -39,7 +40,13 @@ run: venv-run
 	@SQPSYCH_UNDER_MAKE=1 exec $(BIN)/python -m sqpsych_site.local
 
 test: venv chromium rscript engine
+ifdef ARGS
 	@exec $(BIN)/python -m pytest $(ARGS)
+else
+	@# First what can run side by side, then what needs the machine for itself: browser, killed processes, vLLM.
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ($(ALONE))"
+	@exec $(BIN)/python -m pytest -m "$(ALONE)"
+endif
 
 lint: venv
 	$(call quietly,$(BIN)/ruff check --quiet .)

@@ -13,7 +13,7 @@ from sqpsych_site.local import postgres, valkey
 from sqpsych_site.secret import load_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 env = environ.Env()
 if (BASE_DIR / ".env").is_file():

@@ -95,7 +95,7 @@ def test_dialogue_is_made_with_its_prompts_seed_and_provenance(profiles: Profile
     assert facts["arm"] == {"label": "A", "sha256": row.arm.sha256}
     assert facts["prompts"]["therapist_words"] == 64
     assert "years old" in facts["prompts"]["client_case"]
-    assert facts["code"].startswith("0.1.0")
+    assert facts["code"].startswith("0.2.0")
 
 
 def test_same_settings_give_the_same_dialogues_under_other_ids(profiles: ProfileSet) -> None:
