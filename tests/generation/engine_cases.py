@@ -74,6 +74,7 @@ empty = "fail"
 def short_protocol(*, least: int = 2, nudge: int = 3, most: int = 3) -> Protocol:
     """A protocol whose dialogues end after ``least`` to ``most`` exchanges."""
     text = SHORT % {"least": least, "nudge": nudge, "most": most}
+    text = text.replace('version = "1"', f'version = "{least}.{nudge}.{most}"')
     return add_protocol(text=text, origin="short.toml", by=None)
 
 

@@ -251,9 +251,8 @@ def test_definitions_are_stored_once(profiles: ProfileSet) -> None:
 
 def test_newest_own_protocol_is_used_for_its_key(profiles: ProfileSet) -> None:
     old = short_protocol(least=2)
-    text = old.toml.replace('version = "1"', 'version = "2"')
-    new = add_protocol(text=text, origin="short.toml", by=None)
-    assert add_protocol(text=text, origin="short.toml", by=None) == new
+    new = short_protocol(least=1)
+    assert short_protocol(least=1) == new
     batch = make(profiles, protocol="short")
     assert batch.arms.get().protocol == new
     assert make(profiles, protocol=old).arms.get().protocol == old
@@ -269,7 +268,7 @@ def test_profile_too_long_for_the_protocol_is_refused(profiles: ProfileSet) -> N
     limited = short_protocol().toml.replace(
         'source = "Our own."', 'source = "Own."\nprofile_limit = 5'
     )
-    limited = limited.replace('version = "1"', 'version = "2"')
+    limited = limited.replace('version = "', 'version = "1.')
     protocol = add_protocol(text=limited, origin="tight.toml", by=None)
     with pytest.raises(Refused, match=r"^Profile .* has \d+ characters, short allows 5"):
         make(profiles, protocol=protocol)
