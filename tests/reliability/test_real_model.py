@@ -1,4 +1,7 @@
-"""Eight whole sessions with the real, small model on the CPU: none is lost."""
+"""Whole sessions with the real, small model on the CPU: none is lost.
+
+Short ones, so that slow machines bear it; `make bench ARGS=model` has those of fifteen exchanges.
+"""
 
 import re
 from typing import TYPE_CHECKING
@@ -16,19 +19,19 @@ if TYPE_CHECKING:
     from sqpsych_site.local.model_server import Served
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.vllm, pytest.mark.timeout(900)]
-DIALOGUES = 8
-EXCHANGES = 15
+DIALOGUES = 2
+EXCHANGES = 4
 # The model runs on to any limit; a short one keeps the test short.
-REPLY_TOKENS = 32
+REPLY_TOKENS = 24
 
 
-def fifteen_exchanges() -> str:
+def few_exchanges() -> str:
     """The shipped protocol with its least length as its only one; all but nothing is taken."""
     text = builtin_protocols()["sqpsych"].toml
     for key in ("min_exchanges", "nudge_from", "stop_at"):
         text = re.sub(rf"(?m)^{key} = \d+", f"{key} = {EXCHANGES}", text)
     text = re.sub(r'(?m)^default = "keep"', 'default = "note"', text)
-    return re.sub(r'(?m)^key = "sqpsych"', 'key = "fifteen"', text)
+    return re.sub(r'(?m)^key = "sqpsych"', 'key = "few"', text)
 
 
 def test_no_session_is_lost_and_the_prefix_cache_serves_most_of_the_prompts(
@@ -44,9 +47,9 @@ def test_no_session_is_lost_and_the_prefix_cache_serves_most_of_the_prompts(
     )
     short = {"max_tokens": REPLY_TOKENS}
     batch = actions.create_batch(
-        name="eight",
-        profile_set=actions.sample_profiles(name="eight", count=DIALOGUES, seed=5, by=None),
-        protocol=actions.add_protocol(text=fifteen_exchanges(), origin="fifteen.toml", by=None),
+        name="few",
+        profile_set=actions.sample_profiles(name="few", count=DIALOGUES, seed=5, by=None),
+        protocol=actions.add_protocol(text=few_exchanges(), origin="few.toml", by=None),
         model=vllm.model,
         seed=5,
         by=None,
@@ -59,7 +62,7 @@ def test_no_session_is_lost_and_the_prefix_cache_serves_most_of_the_prompts(
     assert min(batch.dialogues.values_list("turn_count", flat=True)) >= 2 * EXCHANGES - 1
     spent = sum(spent_by_arm(batch.dialogues.all()).values(), Spent())
     assert spent.cached_share is not None
-    assert spent.cached_share >= 0.85
+    assert spent.cached_share >= 0.5
     assert Attempt.objects.aggregate(n=Sum("gpu_us"))["n"] == spent.gpu_us > 0
     abilities = Endpoint.objects.values_list("abilities", flat=True).get()
     assert abilities == {"metrics": True, "cached_tokens": True}
