@@ -34,6 +34,7 @@ FILES: tuple[tuple[str, str], ...] = (
     ("evidence", "One row per passage marked for an item: turn and place, never the text."),
     ("times", "One row per rater and dialogue: when it was opened, saved, submitted; how long."),
     ("raters", "One row per rater, under the pseudonym: how much was assigned and done."),
+    ("adjudications", "One row per disagreement that was decided; the ratings stay as they are."),
     ("calibration", "As ratings_long, of the training dialogues; they are no data of the study."),
     ("agreement", "Every statistic of agreement with its interval, as the results page shows it."),
     ("codebook", "Every column of every file: meaning, values, missing codes, instrument."),

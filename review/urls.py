@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path, register_converter
 
 from review.views import (
+    adjudication,
     calibration,
     comparison_studies,
     comparisons,
@@ -112,6 +113,16 @@ urlpatterns: list[URLPattern] = [
         "studies/<int:study_id>/export/<slug:name>.<slug:kind>",
         study_exports.study_file,
         name="study_file",
+    ),
+    path("adjudication/", adjudication.adjudications, name="adjudications"),
+    path(
+        "adjudication/<int:study_id>/", adjudication.adjudication_queue, name="adjudication_queue"
+    ),
+    path("adjudication/<int:study_id>/<slug:code>/", adjudication.adjudicate, name="adjudicate"),
+    path(
+        "studies/<int:study_id>/adjudication/",
+        adjudication.adjudication_plan,
+        name="adjudication_plan",
     ),
     path("studies/<int:study_id>/results/", results.results, name="results"),
     path("studies/<int:study_id>/results/scores/", results.scores, name="scores"),

@@ -19,6 +19,7 @@ class Verb(StrEnum):
     """One thing a person may be allowed to do."""
 
     RATE = "rate dialogues assigned to me"
+    ADJUDICATE = "decide where raters disagree, where I am appointed"
     SEE_PROFILES = "see client profiles"
     MANAGE_PROFILES = "import and delete client profiles"
     SEE_BATCHES = "see batches and their dialogues"
@@ -33,7 +34,8 @@ class Verb(StrEnum):
     SEE_AUDIT = "read the audit log"
 
 
-_RATER = frozenset({Verb.RATE})
+# To adjudicate takes an appointment in the study too, and never concerns one's own dialogues.
+_RATER = frozenset({Verb.RATE, Verb.ADJUDICATE})
 _RESEARCHER = frozenset(
     {
         Verb.SEE_BATCHES,
@@ -44,6 +46,7 @@ _RESEARCHER = frozenset(
     }
 )
 _COORDINATOR = _RESEARCHER | {
+    Verb.ADJUDICATE,
     Verb.SEE_PROFILES,
     Verb.MANAGE_PROFILES,
     Verb.MANAGE_BATCHES,
@@ -54,7 +57,7 @@ _ADMINISTRATOR = _COORDINATOR | {Verb.MANAGE_USERS, Verb.SEE_AUDIT}
 
 
 class Role(models.TextChoices):
-    """The four kinds of people. Raters stay blind, so a rater has no other verb."""
+    """The four kinds of people. Raters stay blind, so a rater sees nothing else."""
 
     RATER = "rater", "Rater"
     COORDINATOR = "coordinator", "Coordinator"

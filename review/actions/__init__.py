@@ -1,5 +1,6 @@
 """Writes of the review side: one keyword-only function each, ``by=`` the acting person."""
 
+from review.actions.adjudication import decide, plan_adjudication
 from review.actions.calibration import after_submit, clear_rater, set_references
 from review.actions.comparison_studies import create_comparison_study
 from review.actions.comparisons import (
@@ -68,6 +69,7 @@ __all__ = [
     "create_comparison_study",
     "create_study",
     "current_instruments",
+    "decide",
     "discard_study",
     "draft_study",
     "duplicate_study",
@@ -80,6 +82,7 @@ __all__ = [
     "next_comparison",
     "open_assignment",
     "open_comparison",
+    "plan_adjudication",
     "remove_rater",
     "reopen",
     "reopen_comparison",

@@ -4,6 +4,7 @@ Ratings, evidence and flags are written one by one as the rater gives them; data
 (django-pghistory) keep every earlier value with its author in the same transaction.
 """
 
+from review.models.adjudication import Adjudication, AdjudicationPlan, Adjudicator
 from review.models.calibration import Reference
 from review.models.comparisons import Choice, Comparison, ComparisonPair, ComparisonQuerySet
 from review.models.ratings import (
@@ -35,6 +36,9 @@ from review.models.studies import (
 __all__ = [
     "DATA_KINDS",
     "IMMUTABLE",
+    "Adjudication",
+    "AdjudicationPlan",
+    "Adjudicator",
     "Assignment",
     "AssignmentKind",
     "AssignmentQuerySet",

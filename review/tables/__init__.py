@@ -1,6 +1,7 @@
 """The tables of an export, made from studies and what a person chose to include."""
 
 from review.models import StudyKind
+from review.tables.adjudications import adjudications_table
 from review.tables.agreement import FiguresOf, agreement_table
 from review.tables.codebook import codebook_table
 from review.tables.comparisons import comparisons_table
@@ -42,6 +43,7 @@ def rating_tables(frame: Frame, figures_of: FiguresOf) -> list[Table]:
             evidence_table(frame),
             times_table(),
             raters_table(frame),
+            adjudications_table(frame),
             calibration_table(frame),
             agreement_table(frame, figures_of),
         ]

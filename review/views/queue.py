@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from review import actions
 from review.actions import Refused
+from review.adjudication import appointed
 from review.models import (
     Assignment,
     AssignmentKind,
@@ -55,6 +56,7 @@ def queue(request: AuthenticatedRequest) -> HttpResponse:
         "next": following,
         "next_progress": progress.get(following.study_id) if following else None,
         "pairs": pairs,
+        "adjudicates": appointed(rater).exists(),
         "next_pair": actions.next_comparison(by=rater) if pairs["open"] else None,
         "newcomer": not any(group["done"] for group in groups) and not pairs["submitted"],
     }

@@ -699,6 +699,7 @@ def test_key_tells_what_each_code_stands_for(telling):
 def test_zip_never_holds_the_key(telling):
     with export_zip(studies=telling, options=Options(), origin=PAGE) as out:
         assert zipfile.ZipFile(out).namelist() == [
+            "adjudications.csv",
             "agreement.csv",
             "calibration.csv",
             "codebook.csv",
@@ -830,7 +831,7 @@ def queries_of(action: Callable[[], object]) -> int:
     return len(found)
 
 
-QUERIES = 37
+QUERIES = 38
 
 
 @pytest.mark.parametrize("item_count", [1, 3])

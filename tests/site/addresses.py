@@ -368,6 +368,17 @@ TABLE: dict[str, Address] = {
         missing=(0, "ratings_long", "csv"),
         rests=EXPORT,
     ),
+    "review:adjudications": Address("404 404 403 404", "405"),
+    "review:adjudication_queue": Address("404 404 403 404", "405", study, missing=(0,)),
+    "review:adjudicate": Address(
+        "404 404 403 404",
+        "404 404 403 404",
+        lambda s: [s.study.pk, "D001"],
+        missing=(0, "D001"),
+    ),
+    "review:adjudication_plan": Address(
+        MANAGERS, MANAGE, study, lambda _: {"limit": "1"}, missing=(0,)
+    ),
     "review:results": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
     "review:scores": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
     "review:result_raters": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
