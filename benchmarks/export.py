@@ -1,4 +1,4 @@
-"""Exports of a large study beside PostgreSQL's own COPY of the same rows."""
+"""Exports and results of a large study; beside them PostgreSQL's own COPY of the same rows."""
 
 import resource
 import tempfile
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.setting import in_a_process
-from benchmarks.table import Table
+from benchmarks.table import Table, milliseconds, percentile
 
 DIALOGUES, RATERS = 2000, 3
 
@@ -14,7 +14,14 @@ DIALOGUES, RATERS = 2000, 3
 def measure(table: Table) -> None:
     """Rows a second and peak memory of a whole export; the raw copy in the same run."""
     study_id, rows = _study()
-    table.heading(f"Export: {DIALOGUES} dialogues x {RATERS} raters, {rows:,} answers")
+    table.heading(f"Results and export: {DIALOGUES} dialogues x {RATERS} raters, {rows:,} answers")
+    figures, pages = in_a_process(_results, study_id)
+    table.add("every figure, 1,000 draws each, in the background", f"{figures:.1f} s")
+    table.add(
+        "results page, figures kept, server time",
+        milliseconds(percentile(pages, 0.5)),
+        f"slowest of {len(pages)}: {milliseconds(max(pages))}",
+    )
     files, seconds, before, peak = in_a_process(_export, study_id)
     raw = _copy()
     table.add(
@@ -50,16 +57,45 @@ def _study() -> tuple[int, int]:
     )
     forms = [link.instrument for link in study.study_instruments.select_related("instrument")]
     answers = [
-        (form, item.key, "no" if item.type == "yes_no" else str(number % 3))
+        (form, item.key, None if item.type == "yes_no" else 7 * number)
         for form in forms
         for number, item in enumerate(definition_of(form).items)
     ]
     for assignment in Assignment.objects.filter(study=study).iterator():
         Rating.objects.bulk_create(
-            Rating(assignment=assignment, instrument=form, item=item, value=value)
-            for form, item, value in answers
+            Rating(
+                assignment=assignment,
+                instrument=form,
+                item=item,
+                value="no" if number is None else str((number + assignment.pk * assignment.pk) % 3),
+            )
+            for form, item, number in answers
         )
     return int(study.pk), len(answers) * DIALOGUES * RATERS
+
+
+def _results(study_id: int) -> tuple[float, list[float]]:
+    """Seconds to make all figures, and seconds of the page that shows them."""
+    import django
+
+    django.setup()
+    from django.test import Client
+
+    from review.kept_figures import make_figures
+    from review.models import Study
+    from sqpsych_site.models import User
+
+    begun = time.perf_counter()
+    make_figures(Study.objects.get(pk=study_id))
+    figures = time.perf_counter() - begun
+    client, pages = Client(), []
+    reader = User.objects.create_user(username="reader", password=None, role="researcher")
+    client.force_login(reader, backend="allauth.account.auth_backends.AuthenticationBackend")
+    for _ in range(6):
+        begun = time.perf_counter()
+        assert client.get(f"/studies/{study_id}/results/").status_code == 200
+        pages.append(time.perf_counter() - begun)
+    return figures, pages[1:]
 
 
 def _export(study_id: int) -> tuple[int, float, float, float]:

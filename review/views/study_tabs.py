@@ -15,6 +15,7 @@ TABS: tuple[tuple[str, str, str, Verb], ...] = (
     ("dialogues", "review:study_dialogues", "Dialogues", Verb.MANAGE_STUDIES),
     ("calibration", "review:study_calibration", "Calibration", Verb.MANAGE_STUDIES),
     ("results", "review:results", "Results", Verb.SEE_STUDIES),
+    ("quality", "review:quality", "Progress and quality", Verb.SEE_STUDIES),
     ("adjudication", "review:adjudication_plan", "Adjudication", Verb.MANAGE_STUDIES),
     ("exports", "review:study_exports", "Exports", Verb.EXPORT_RATINGS),
 )

@@ -379,6 +379,10 @@ TABLE: dict[str, Address] = {
     "review:adjudication_plan": Address(
         MANAGERS, MANAGE, study, lambda _: {"limit": "1"}, missing=(0,)
     ),
+    "review:quality": Address(STAFF, "405", study, missing=(0,)),
+    "review:quality_file": Address(
+        STAFF, "405", lambda s: [s.study.pk, "weeks", "csv"], missing=(0, "weeks", "csv")
+    ),
     "review:results": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
     "review:scores": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
     "review:result_raters": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
