@@ -202,7 +202,8 @@ def test_name_that_is_taken_is_refused(rater):
 
 def test_unknown_instrument_is_refused_with_those_that_exist(rater):
     assert refusal(raters=[rater], instruments=["ctrs"]) == (
-        "There is no instrument “ctrs”; the instruments here are: safety, sqpsych-expert."
+        "There is no instrument “ctrs”; the instruments here are: counselling-short, safety,"
+        " safety-branching, sqpsych-expert."
     )
     assert "at least one instrument" in refusal(raters=[rater], instruments=[])
 
