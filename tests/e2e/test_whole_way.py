@@ -125,8 +125,9 @@ def test_from_profiles_to_the_csv(
     sign_in(coordinator)
     page.goto(f"{live_server.url}/studies/")
     page.get_by_role("link", name="Pilot").first.click()
+    page.get_by_role("link", name="Exports").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download").click()
+        page.get_by_role("button", name="Download", exact=True).click()
     archive = zipfile.ZipFile(download.value.path())
     name = next(name for name in archive.namelist() if name.endswith("ratings_long.csv"))
     rows = list(csv.DictReader(io.StringIO(archive.read(name).decode("utf-8-sig"))))
