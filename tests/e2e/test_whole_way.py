@@ -125,7 +125,7 @@ def test_from_profiles_to_the_csv(
     sign_in(coordinator)
     page.goto(f"{live_server.url}/studies/")
     page.get_by_role("link", name="Pilot").first.click()
-    page.get_by_role("link", name="Exports").click()
+    page.get_by_role("link", name="Exports", exact=True).first.click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download", exact=True).click()
     archive = zipfile.ZipFile(download.value.path())
