@@ -88,7 +88,7 @@ def test_prepare_without_demo_leaves_an_empty_system_with_one_administrator(db):
     assert User.objects.get().role == "administrator"
     assert not Study.objects.exists()
     assert not ProfileSet.objects.exists()
-    assert Instrument.objects.count() == 2
+    assert Instrument.objects.count() == 4
     assert run(demo=False) == ""
 
 

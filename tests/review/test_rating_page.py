@@ -237,7 +237,7 @@ def test_queue_makes_the_same_queries_for_one_and_three(
 ):
     make_study([rater], [make_dialogue() for _ in range(count)])
     client = client_of(rater)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         page = client.get("/review/").content.decode()
     assert page.count("Open<span") == count
 
