@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from generation.actions.recipes import code_version
+from generation.copying import copy_rows
 from generation.models import Attempt, AttemptOutcome, Dialogue, DialogueState, Finding, Turn
 
 
@@ -53,8 +54,8 @@ def store_entries(owner: UUID, entries: Sequence[Entry]) -> list[bool]:
         new = [e for e in kept if not (e.turn and ours[e.dialogue_id] == e.turn.number)]
         attempts = _not_stored(new)
         _advance(new, attempts)
-        Turn.objects.bulk_create([entry.turn for entry in new if entry.turn])
-        Attempt.objects.bulk_create(attempts)
+        copy_rows([entry.turn for entry in new if entry.turn])
+        copy_rows(attempts)
         Finding.objects.bulk_create(
             [finding for entry in kept for finding in entry.findings], ignore_conflicts=True
         )

@@ -158,8 +158,12 @@ class ContextLimit:
 
 def estimate_tokens(messages: Sequence[ChatMessage]) -> int:
     """Rule of thumb: four bytes a token, and a few tokens for each message's frame."""
-    size = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
+    size = sum(_bytes(message.content) for message in messages)
     return math.ceil(size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def turn_seed(dialogue_seed: int, number: int, attempt: int) -> int:

@@ -142,7 +142,14 @@ def _refuse_constant(_text: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("too large a number for jsonb")
+    return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def read_json(body: bytes) -> Any:
@@ -151,12 +158,14 @@ def read_json(body: bytes) -> Any:
         payload = _decoder.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise Retryable("bad_json", status=200) from None
-    _check_storable(payload)
+    # UTF-8 holds neither NUL in a JSON string nor half a surrogate; only an escape can.
+    if b"\\u" in body:
+        _check_storable(payload)
     return payload
 
 
 def _check_storable(payload: Any) -> None:
-    """PostgreSQL takes neither NUL nor half surrogates, jsonb no infinite number."""
+    """PostgreSQL takes neither NUL nor half surrogates."""
     pending = [payload]
     while pending:
         value = pending.pop()
@@ -168,8 +177,6 @@ def _check_storable(payload: Any) -> None:
             pending.extend(value.values())
         elif isinstance(value, list):
             pending.extend(value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise Retryable("bad_json", status=200)
 
 
 def _encodable(text: str) -> bool:
