@@ -83,6 +83,8 @@ def csv_lines(rows: Iterable[Row]) -> Iterator[str]:
                 texts.append(text)
             elif value is None or value == "":  # most cells outside of parts
                 texts.append("")
+            elif type(value) is int:
+                texts.append(str(value))
             else:
                 texts.append(cell(value))
         yield ",".join(texts) + LINE_END

@@ -9,6 +9,7 @@ from review.items import Item
 from review.tables.frame import (
     DIALOGUE,
     KIND,
+    NOT_ANSWERED,
     OPENED,
     OPENING,
     POSITION,
@@ -134,14 +135,10 @@ class WideReader(Reader):
 
     def __init__(self, form: Form) -> None:
         super().__init__(form)
+        places = {item.key: place for place, item in enumerate(self.whole_items)}
+        # Each rule with the place and the most of its items; an item about turns has no place.
         self.rules = [
-            (
-                rule,
-                [
-                    (item.key, _numbers(item), highest(item))
-                    for item in form.definition.counted(rule)
-                ],
-            )
+            (rule, [(places.get(i.key), highest(i)) for i in form.definition.counted(rule)])
             for rule in form.definition.total_rules
         ]
 
@@ -150,27 +147,29 @@ class WideReader(Reader):
         bands = sum(bool(rule.cut_offs) for rule, _ in self.rules)
         return len(self.whole_items) + 2 * len(self.rules) + bands
 
-    def totals(self, answers: Mapping[tuple[int, str], Given]) -> Iterator[Cell]:
-        """Each total, the most it could be, and its band; the same as ``Instrument.totals``."""
+    def totals(
+        self, answers: Mapping[tuple[int, str], Given], numbers: Sequence[Cell], missing: set[int]
+    ) -> Iterator[Cell]:
+        """Each total, the most it could be, and its band; the same as ``Instrument.totals``.
+
+        ``numbers`` are what the items count, in their order; ``missing`` the unanswered places.
+        """
         if self.conditional:
             yield from self._asked_totals(answers)
             return
-        pk = self.form.pk
         for rule, items in self.rules:
-            total, most, scored, missing = 0.0, 0.0, 0, False
-            for key, numbers, top in items:
-                given = answers.get((pk, key))
-                value = given[0] if given else ""
-                missing = missing or not value
-                number = numbers.get(value)
-                if number is not None:
+            total, most, scored, lacking = 0.0, 0.0, 0, False
+            for place, top in items:
+                if place is None or place in missing:
+                    lacking = True
+                elif isinstance(number := numbers[place], int | float):
                     total, most, scored = total + number, most + top, scored + 1
             share = scored if rule.method == "mean" and scored else 1
-            value_now = None if missing or not scored else total / share
-            yield None if value_now is None else short(round(value_now, 6))
+            value = None if lacking or not scored else total / share
+            yield None if value is None else short(round(value, 6))
             yield short(round(most / share, 6))
             if rule.cut_offs:
-                reached = band(rule, value_now if scored == len(items) else None)
+                reached = band(rule, value if scored == len(items) else None)
                 yield str(reached) if reached else None
 
     def _asked_totals(self, answers: Mapping[tuple[int, str], Given]) -> Iterator[Cell]:
@@ -181,11 +180,6 @@ class WideReader(Reader):
             yield short(round(total.maximum, 6))
             if rule.cut_offs:
                 yield str(total.band) if total.band else None
-
-
-def _numbers(item: Item) -> dict[str, float]:
-    numbers = {value: item.number(value) for value in item.values}
-    return {value: number for value, number in numbers.items() if number is not None}
 
 
 def _wide_row(
@@ -207,14 +201,19 @@ def _wide_row(
             cells += [None] * reader.width()
             continue
         shown = reader.shown(answers)
-        for item in reader.whole_items:
+        numbers: list[Cell] = []
+        lacking: set[int] = set()
+        for place, item in enumerate(reader.whole_items):
             given = answers.get((pk, item.key))
             asked = shown is None or item.key in shown
-            value, _, code = reader.cells(item, given[0] if given else "", asked)
+            value, number, code = reader.cells(item, given[0] if given else "", asked)
             cells.append(None if code and item.type == "scale" else value)
+            numbers.append(number)
             if code:
                 missing.append(f"{names[pk, item.key]}={code}")
-        cells += reader.totals(answers)
+                if code == NOT_ANSWERED:
+                    lacking.add(place)
+        cells += reader.totals(answers, numbers, lacking)
     cells += [" ".join(missing), len(chunk.flags.get(work.pk, ()))]
     if chunk.frame.options.comments:
         cells.append(work.comment)
