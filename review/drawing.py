@@ -17,7 +17,7 @@ ROW = 30
 LEFT = 230
 RIGHT = 24
 TOP = 8
-AXIS = 34
+AXIS = 38
 LETTER = 6.6  # a letter's width at the size used, on the safe side
 SHADES = 7
 
@@ -111,7 +111,7 @@ def _bars(figure: Bars) -> Drawing:
     return Drawing(
         figure.title,
         WIDTH,
-        TOP + len(figure.rows) * ROW + AXIS - 8,
+        TOP + len(figure.rows) * ROW + 26,
         tuple(shapes),
         tuple(zip(looks, figure.parts, strict=True)),
     )
@@ -147,7 +147,7 @@ def _intervals(figure: Intervals) -> Drawing:
         shapes += _interval(figure, row, TOP + place * ROW + ROW / 2)
     height = TOP + len(figure.rows) * ROW + AXIS
     shapes.append(
-        Shape("text", "axis middle", (LEFT + WIDTH - RIGHT) / 2, height - 5, text=figure.axis)
+        Shape("text", "axis middle", (LEFT + WIDTH - RIGHT) / 2, height - 8, text=figure.axis)
     )
     return Drawing(figure.title, WIDTH, height, tuple(shapes))
 
@@ -222,7 +222,7 @@ def _lines(figure: Lines) -> Drawing:
             shapes.append(Shape("line", f"stroke {look}", x, y, to_x - x, to_y - y))
         shapes += [Shape("dot", look, x, y, 4) for x, y in points]
     shapes.append(
-        Shape("text", "axis middle", WIDTH / 2, TOP + height + AXIS - 4, text=figure.axis)
+        Shape("text", "axis middle", WIDTH / 2, TOP + height + AXIS - 8, text=figure.axis)
     )
     key = tuple((f"hue{place % SHADES}", name) for place, (name, _) in enumerate(figure.lines))
     return Drawing(figure.title, WIDTH, int(TOP + height + AXIS), tuple(shapes), key)
