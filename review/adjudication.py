@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db.models import QuerySet
 
 from review.actions.rating import definition_of
-from review.disputes import Dispute, flag_disputes, item_disputes
+from review.disputes import Dispute, Spot, dispute_key, flag_disputes, item_disputes
 from review.models import (
     Adjudication,
     AdjudicationPlan,
@@ -128,7 +128,7 @@ def _disputes(
     forms: Sequence[Instrument],
     raters: Sequence[str],
     plan: Plan,
-    answers: Mapping[int, Mapping[str, Mapping[str, str]]],
+    answers: Mapping[int, Mapping[Spot, Mapping[str, str]]],
     flags: Mapping[str, Mapping[str, str]],
 ) -> Iterable[Dispute]:
     for row in forms:
@@ -140,13 +140,15 @@ def _disputes(
 
 def _answers(
     works: Mapping[int, tuple[int, str]],
-) -> Mapping[int, dict[int, dict[str, dict[str, str]]]]:
-    """dialogue -> instrument -> item -> rater -> value."""
-    found: dict[int, dict[int, dict[str, dict[str, str]]]] = defaultdict(dict)
-    rows = Rating.objects.filter(assignment__in=list(works), turn_number=None).order_by()
-    for work, form, item, value in rows.values_list("assignment", "instrument", "item", "value"):
+) -> Mapping[int, dict[int, dict[Spot, dict[str, str]]]]:
+    """dialogue -> instrument -> item and turn -> rater -> value."""
+    found: dict[int, dict[int, dict[Spot, dict[str, str]]]] = defaultdict(dict)
+    rows = Rating.objects.filter(assignment__in=list(works)).order_by()
+    for work, form, item, turn, value in rows.values_list(
+        "assignment", "instrument", "item", "turn_number", "value"
+    ):
         dialogue, rater = works[work]
-        found[dialogue].setdefault(form, {}).setdefault(item, {})[rater] = value
+        found[dialogue].setdefault(form, {}).setdefault((item, turn), {})[rater] = value
     return found
 
 
@@ -164,6 +166,6 @@ def _decided(rows: Iterable[int]) -> Mapping[int, dict[str, Adjudication]]:
     found: dict[int, dict[str, Adjudication]] = defaultdict(dict)
     decisions = Adjudication.objects.filter(study_dialogue__in=list(rows))
     for one in decisions.select_related("instrument", "decided_by"):
-        key = f"{one.instrument.key}.{one.item or f'flag.{one.category}'}"
+        key = dispute_key(one.instrument.key, one.item, one.category, one.turn_number)
         found[one.study_dialogue_id][key] = one
     return found

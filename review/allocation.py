@@ -118,15 +118,8 @@ def allocate(
     )
     improve(design, avoid_same_profile=avoid_same_profile, seed=f"{seed} exchange")
     found = orders(design, seed, order)
-    last: Counter[str] = Counter()
-    for _, rater, position in existing:
-        last[rater] = max(last[rater], position)
     return Allocation(
-        assignments=tuple(
-            Assigned(dialogue, rater, position)
-            for rater, dialogues_of in found.items()
-            for position, dialogue in enumerate(dialogues_of, start=last[rater] + 1)
-        ),
+        assignments=_numbered(found, existing),
         wanted={block.dialogue: block.wanted for block in design.blocks},
         report=describe(
             design,
@@ -134,6 +127,20 @@ def allocate(
             avoid=avoid_same_profile,
             uneven_orders=uneven_orders(found, {unit.id: unit.arm for unit in units}),
         ),
+    )
+
+
+def _numbered(
+    found: Mapping[str, Sequence[str]], existing: Sequence[ExistingAssignment]
+) -> tuple[Assigned, ...]:
+    """Each rater's new dialogues in order, after what is there."""
+    last: Counter[str] = Counter()
+    for _, rater, position in existing:
+        last[rater] = max(last[rater], position)
+    return tuple(
+        Assigned(dialogue, rater, position)
+        for rater, dialogues in found.items()
+        for position, dialogue in enumerate(dialogues, start=last[rater] + 1)
     )
 
 

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
-from review.actions import calibration
+from review.actions.gate import Standing, standing_of
 from review.actions.rating import definition_of
+from review.actions.sights import reference_sight, references_of, sights_of
 from review.items import Item
-from review.likeness import Compared, agreement, compare
+from review.likeness import Compared, Sight, agreement, compare_sights
 from review.models import Assignment
 
 
@@ -34,7 +36,7 @@ class Feedback:
     """A training dialogue looked back at, and where the rater stands now."""
 
     lines: tuple[Line, ...]
-    standing: calibration.Standing
+    standing: Standing
     agreement: float | None
 
     @property
@@ -48,26 +50,36 @@ def feedback_on(assignment: Assignment) -> Feedback:
     language = get_language() or "en"
     lines: list[Line] = []
     compared: list[Compared] = []
-    references = calibration.references_of(assignment.study).get(assignment.study_dialogue_id, {})
-    given = assignment.ratings.filter(turn_number=None)
-    for link in assignment.study.study_instruments.select_related("instrument"):
-        form = definition_of(link.instrument, language)
-        wanted = references.get(link.instrument_id, {})
-        own = {one.item: one.value for one in given if one.instrument_id == link.instrument_id}
-        parts = compare(form.items, own, {item: one.value for item, one in wanted.items()})
+    references = references_of(assignment.study).get(assignment.study_dialogue_id, {})
+    links = assignment.study.study_instruments.select_related("instrument")
+    forms = {link.instrument_id: definition_of(link.instrument, language) for link in links}
+    works = Assignment.objects.filter(pk=assignment.pk)
+    given = sights_of(works, forms)[assignment.pk]
+    for pk, form in forms.items():
+        rows = references.get(pk, [])
+        reasons = {(row.item or row.category, row.turn_number): row.reason for row in rows}
+        parts = compare_sights(form, given.get(pk, Sight()), reference_sight(rows))
         compared += parts
         lines += [
             Line(
-                label=str(part.item.label),
+                label=_label(part),
                 own=in_words(part.item, part.own),
                 reference=in_words(part.item, part.other),
-                reason=wanted[part.item.key].reason,
+                reason=reasons.get((part.item.key, part.turn), ""),
                 likeness=part.likeness,
             )
             for part in parts
         ]
-    standing = calibration.standing_of(assignment.study, assignment.rater_id)
+    standing = standing_of(assignment.study, assignment.rater_id)
     return Feedback(tuple(lines), standing, agreement(compared))
+
+
+def _label(part: Compared) -> str:
+    if part.flag:
+        return _("Flag: %(kind)s") % {"kind": part.item.label}
+    if part.turn is not None:
+        return _("Turn %(n)s: %(question)s") % {"n": part.turn, "question": part.item.label}
+    return str(part.item.label)
 
 
 def in_words(item: Item, value: str) -> str:

@@ -1,6 +1,7 @@
 """Where raters of one dialogue disagree beyond a limit. Pure.
 
-A dispute is about one item, or about one kind of flag that some raised and others did not.
+A dispute is about one item (of one turn, where the item is about turns), or about one kind of flag
+that some raised and others did not.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from review.instrument_parts import NO_FLAG
 from review.instruments import Instrument
 from review.items import NA, NOT_SURE, Item
 
-NO_FLAG = "none"
+Spot = tuple[str, int | None]  # an item, and the turn for items about turns
 MARKS = frozenset({NA, NOT_SURE})
 
 
@@ -31,37 +33,54 @@ class Dispute:
     choices: tuple[tuple[str, str], ...]
     answers: Mapping[str, str]
     spread: float
+    turn: int | None = None
 
     @property
     def key(self) -> str:
         """Its name on a page and in an address."""
-        return f"{self.instrument}.{self.item or f'flag.{self.category}'}"
+        return dispute_key(self.instrument, self.item, self.category, self.turn)
 
     def said(self, value: str) -> str:
         """A stored value in words."""
         return dict(self.choices).get(value, value)
 
 
+def dispute_key(instrument: str, item: str, category: str, turn: int | None) -> str:
+    """What a dispute about this is called."""
+    place = "" if turn is None else f".turn{turn}"
+    return f"{instrument}.{item or f'flag.{category}'}{place}"
+
+
 def item_disputes(
-    form: Instrument, answers: Mapping[str, Mapping[str, str]], limit: Decimal
+    form: Instrument, answers: Mapping[Spot, Mapping[str, str]], limit: Decimal
 ) -> list[Dispute]:
     """Items whose ratings differ: by more than ``limit`` points on a scale, at all elsewhere.
 
-    ``answers`` maps an item to its raters' stored values. "Not sure" and "not applicable" are no
+    ``answers`` maps a spot to its raters' stored values. "Not sure" and "not applicable" are no
     measurement: they neither make a dispute nor end one.
     """
+    turns: dict[str, list[int]] = {}
+    for key, turn in answers:
+        if turn is not None:
+            turns.setdefault(key, []).append(turn)
     found = []
     for item in form.items:
-        given = answers.get(item.key, {})
-        if item.measurement is None or item.level != "dialogue":
+        if item.measurement is None:
             continue
-        spread = spread_of(item, [value for value in given.values() if value], limit)
-        if spread:
-            choices = [(one.value, _words(one)) for one in (*item.points, *item.marks)]
-            found.append(
-                Dispute(form.key, item.key, "", str(item.label), tuple(choices), given, spread)
-            )
+        places = [None] if item.level == "dialogue" else sorted(turns.get(item.key, ()))
+        for turn in places:
+            given = answers.get((item.key, turn), {})
+            spread = spread_of(item, [value for value in given.values() if value], limit)
+            if spread:
+                found.append(_item_dispute(form, item, turn, given, spread))
     return found
+
+
+def _item_dispute(
+    form: Instrument, item: Item, turn: int | None, given: Mapping[str, str], spread: float
+) -> Dispute:
+    choices = tuple((one.value, _words(one)) for one in (*item.points, *item.marks))
+    return Dispute(form.key, item.key, "", str(item.label), choices, given, spread, turn)
 
 
 def spread_of(item: Item, values: Sequence[str], limit: Decimal) -> float:

@@ -16,6 +16,7 @@ from review.texts import Frozen, Text, localise, spelled
 
 CATEGORY = "category"
 SEVERITY = "severity"
+NO_FLAG = "none"  # where a judgment about a kind of flag is that there is none
 
 InstrumentKey = Annotated[
     str, spelled(r"[a-z][a-z0-9-]{0,59}", "small letters, digits and '-', a letter first")
@@ -107,6 +108,7 @@ class FlagForm(Frozen):
     questions: tuple[Item, ...] = ()
     category_label: Text = Text({"en": "Category", "de": "Kategorie"})
     severity_label: Text = Text({"en": "Severity", "de": "Schweregrad"})
+    none_label: Text = Text({"en": "No flag", "de": "Kein Hinweis"})
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
@@ -140,6 +142,17 @@ class FlagForm(Frozen):
     def category(self, key: str) -> FlagCategory:
         """The category called `key`; KeyError if there is none."""
         return {one.key: one for one in self.categories}[key]
+
+    def verdict(self, kind: FlagCategory) -> Item:
+        """A kind of flag as an item: no flag, or one of the severities."""
+        grades = [Choice(value=one.key, label=one.label) for one in self.severities]
+        none = Choice(value=NO_FLAG, label=self.none_label)
+        return Item(key=kind.key, type="choice", label=kind.label, options=(none, *grades))
+
+    def grade(self, severity: str) -> int:
+        """The place of a severity, the mildest being 0; an unknown one counts as the mildest."""
+        keys = [one.key for one in self.severities]
+        return keys.index(severity) if severity in keys else 0
 
     def severity(self, key: str) -> Severity:
         """The severity called `key`; KeyError if there is none."""

@@ -11,27 +11,33 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
-from review.models import AssignmentKind, AssignmentState, KeptFigures, Study
+from review.models import DATA_KINDS, AssignmentKind, AssignmentState, KeptFigures, Study
 from review.snapshots import snapshot
+from review.study_quality import quality_figures
 from review.study_values import values_of
 from review.summary import summary
 from sqpsych_site.calls import call_worker
 
-FORM = 2  # of the kept JSON; raise it when the figures or their names change
+FORM = 3  # of the kept JSON; raise it when the figures or their names change
 # Up to so many submitted ratings of a dialogue the figures are made while the page waits.
 AT_ONCE = 60
 ASKED_SECONDS = 120
 
 # Submitted ratings can only change by being reopened and submitted again, so their moments and
-# revisions stand for every answer in them; flags are dated themselves.
+# revisions stand for every answer in them; flags are dated themselves. Hidden repeats and the rule
+# of adjudication go into the signs of quality.
 _STATE = """
+    WITH work AS (
+        SELECT id, kind, revision, submitted_at FROM review_assignment
+        WHERE study_id = %(study)s AND kind = ANY(%(kinds)s) AND state = %(state)s
+    )
     SELECT
-        (SELECT string_agg(a.id || ' ' || a.revision || ' ' || a.submitted_at, ',' ORDER BY a.id)
-         FROM review_assignment a
-         WHERE a.study_id = %(study)s AND a.kind = %(kind)s AND a.state = %(state)s),
+        (SELECT string_agg(kind || id || ' ' || revision || ' ' || submitted_at, ',' ORDER BY id)
+         FROM work),
         (SELECT count(*) || ' ' || max(f.updated_at)::text || ' ' || count(f.withdrawn_at)
-         FROM review_flag f JOIN review_assignment a ON a.id = f.assignment_id
-         WHERE a.study_id = %(study)s AND a.kind = %(kind)s AND a.state = %(state)s)
+         FROM review_flag f JOIN work ON work.id = f.assignment_id),
+        (SELECT "limit"::text FROM review_adjudicationplan WHERE study_id = %(study)s),
+        (SELECT count(*) FROM work WHERE kind = %(live)s)
 """
 
 
@@ -52,13 +58,14 @@ def data_state(study: Study) -> tuple[str, int]:
             _STATE,
             {
                 "study": study.pk,
-                "kind": AssignmentKind.LIVE,
+                "kinds": [str(kind) for kind in DATA_KINDS],
+                "live": AssignmentKind.LIVE,
                 "state": AssignmentState.SUBMITTED,
             },
         )
-        works, flags = cursor.fetchone()
-    text = f"{FORM} {settings.VERSION} {works} {flags}"
-    return hashlib.sha256(text.encode()).hexdigest(), works.count(",") + 1 if works else 0
+        *parts, submitted = cursor.fetchone()
+    text = f"{FORM} {settings.VERSION} {parts}"
+    return hashlib.sha256(text.encode()).hexdigest(), int(submitted)
 
 
 def make_figures(study: Study) -> dict[str, Any]:
@@ -70,7 +77,8 @@ def make_figures(study: Study) -> dict[str, Any]:
         if kept is not None and kept.state == state:
             return dict(kept.figures)
         table = values_of(study)
-    figures = summary(table)
+        quality = quality_figures(study, table)
+    figures = {**summary(table), "quality": quality}
     KeptFigures.objects.update_or_create(
         study=study,
         defaults={

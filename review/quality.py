@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from review.bootstrap import Floats, Result
+from review.consistency import Steadiness
 from review.measures import Measure, StudyTable
 from review.pooling import pooled_pair
 
@@ -29,6 +31,9 @@ STEPS = 24
 MANY_RUSHED = 0.2
 MANY_LINES = 0.2
 MUCH_DRIFT = 0.15
+# Below "substantial" in Landis and Koch (1977, Biometrics 33:159), once a few were rated twice.
+STEADY = 0.6
+FEW_REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -51,23 +56,41 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """Something worth a look: a word for it, and the figure beside its limit."""
+
+    word: str
+    why: str
+
+
+def _percent(share: float | None) -> str:
+    return f"{100 * (share or 0):.0f} %"
+
+
+def _change(share: float) -> str:
+    return f"{100 * share:+.0f} %"
+
+
+@dataclass(frozen=True)
 class RaterQuality:
     """What is known of one rater. Shares are 0 to 1, None where there is nothing to tell from.
 
     ``early`` and ``late`` say how far the rater's scores lay above those of the others on the same
     dialogues, in shares of the scale, in the first and in the last third of their work.
+    ``repeats`` (``[estimate, low, high, units, note]``) is the weighted kappa of the rater with
+    themselves over hidden repeats; ``shift`` how far the second answers lie above the first.
     """
 
     rater: str
-    done: int
-    left: int
-    minutes: float | None
-    rushed: float | None
-    lines: float | None
-    early: float | None
-    late: float | None
-    ends: date | None
-    repeats: Result | None = None
+    minutes: float | None = None
+    rushed: float | None = None
+    lines: float | None = None
+    early: float | None = None
+    late: float | None = None
+    repeats: Sequence[Any] | None = None
+    shift: float | None = None
+    shift_low: float | None = None
+    shift_high: float | None = None
 
     @property
     def drift(self) -> float | None:
@@ -75,24 +98,42 @@ class RaterQuality:
         return None if self.early is None or self.late is None else self.late - self.early
 
     @property
-    def signs(self) -> list[str]:
-        """What is worth a look, in words."""
+    def signs(self) -> list[Sign]:
+        """What is worth a look, in words, with the figure and the limit."""
         found = []
         if (self.rushed or 0) >= MANY_RUSHED:
-            found.append("rushes")
+            found.append(
+                Sign("rushes", f"{_percent(self.rushed)} rushed; limit {_percent(MANY_RUSHED)}")
+            )
         if (self.lines or 0) >= MANY_LINES:
-            found.append("straight lines")
-        if abs(self.drift or 0) >= MUCH_DRIFT:
-            found.append("grows milder" if (self.drift or 0) > 0 else "grows stricter")
+            why = f"{_percent(self.lines)} of the ratings; limit {_percent(MANY_LINES)}"
+            found.append(Sign("straight lines", why))
+        drift = self.drift or 0
+        if abs(drift) >= MUCH_DRIFT:
+            why = f"{_change(drift)} of the scale against the others; limit {_percent(MUCH_DRIFT)}"
+            found.append(Sign("grows milder" if drift > 0 else "grows stricter", why))
+        return found + self._signs_of_repeats()
+
+    def _signs_of_repeats(self) -> list[Sign]:
+        found = []
+        kappa, units = (self.repeats[0], self.repeats[3]) if self.repeats else (None, 0)
+        if kappa is not None and units >= FEW_REPEATS and kappa < STEADY:
+            why = f"kappa {kappa:.2f} with themselves on {units} repeats; limit {STEADY:.2f}"
+            found.append(Sign("unsteady", why))
+        low, high, shift = self.shift_low, self.shift_high, self.shift or 0
+        if low is not None and high is not None and not low <= 0 <= high:
+            word = "milder on repeats" if shift > 0 else "stricter on repeats"
+            interval = f"{_change(low)} to {_change(high)}"
+            why = f"{_change(shift)} of the scale; its 95 % interval, {interval}, lacks 0"
+            found.append(Sign(word, why))
         return found
 
 
 def rater_quality(
     table: StudyTable,
     done: Sequence[Done],
-    left: Mapping[str, int],
-    repeats: Mapping[str, Result],
-    today: date,
+    repeats: Mapping[str, Sequence[Any]],
+    steady: Mapping[str, Steadiness],
 ) -> list[RaterQuality]:
     """Every rater of the study, in its order."""
     scales = _scales(table)
@@ -104,18 +145,19 @@ def rater_quality(
         early, late = drift_of(scales, row, places)
         timed = [one.rushed for one in mine if one.rushed is not None]
         seconds = [one.seconds for one in mine if one.seconds]
+        again = steady.get(rater)
         found.append(
             RaterQuality(
                 rater=rater,
-                done=len(mine),
-                left=left.get(rater, 0),
                 minutes=median(seconds) / 60 if seconds else None,
                 rushed=sum(timed) / len(timed) if timed else None,
                 lines=straight_lines(scales[:, row, places]) if scales.size else None,
                 early=early,
                 late=late,
-                ends=forecast([one.at for one in mine], left.get(rater, 0), today),
                 repeats=repeats.get(rater),
+                shift=again.shift if again else None,
+                shift_low=again.low if again else None,
+                shift_high=again.high if again else None,
             )
         )
     return found
@@ -159,23 +201,15 @@ def _mean(values: Floats) -> float | None:
     return float(given.mean()) if given.size else None
 
 
-def forecast(moments: Sequence[datetime], left: int, today: date) -> date | None:
-    """The day on which ``left`` dialogues will be done at the pace of the last two weeks."""
-    if not left:
-        return None
-    begin = today - RECENT
-    recent = [one.date() for one in moments if one.date() > begin]
-    if not recent:
-        return None
-    days = min((today - min(recent)).days + 1, RECENT.days)
-    return today + timedelta(days=int(np.ceil(left * days / len(recent))))
+def forecast(recent: int, first: date | None, left: int, today: date) -> date | None:
+    """The day on which ``left`` dialogues will be done at the pace of the last two weeks.
 
-
-def study_end(raters: Sequence[RaterQuality]) -> tuple[date | None, int]:
-    """The last rater's day, and for how many with work left no pace is known."""
-    waiting = [one for one in raters if one.left]
-    days = [one.ends for one in waiting if one.ends]
-    return max(days, default=None), sum(one.ends is None for one in waiting)
+    ``recent`` is how many were done in them, ``first`` the first day of those.
+    """
+    if not left or not recent or first is None:
+        return None
+    days = min((today - first).days + 1, RECENT.days)
+    return today + timedelta(days=int(np.ceil(left * days / recent)))
 
 
 def splitting(table: StudyTable, limit: float) -> list[tuple[Measure, int, int]]:

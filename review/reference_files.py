@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from review.cells import text_cell, unguard
 
 COLUMNS = ("dialogue", "instrument", "item", "value", "reason")
+WRITTEN = ("dialogue", "instrument", "item", "turn", "flag", "value", "reason")
 MAX_BYTES = 2 * 1024 * 1024
 MAX_REASON = 4000
 
@@ -20,14 +21,20 @@ class ReferenceFileError(ValueError):
 
 @dataclass(frozen=True)
 class ReferenceLine:
-    """One reference answer as written in a file; ``line`` counts from 1, the header included."""
+    """One reference answer as written in a file; ``line`` counts from 1, the header included.
+
+    ``turn`` is that of an item about turns. A ``flag`` (a kind of flag) stands instead of an item;
+    its value is a severity, or ``none``. Files without these two columns are read as well.
+    """
 
     dialogue: str
     instrument: str
     item: str
     value: str
     reason: str
-    line: int
+    line: int = 0
+    turn: int | None = None
+    flag: str = ""
 
 
 def read_references(content: bytes) -> list[ReferenceLine]:
@@ -47,12 +54,14 @@ def read_references(content: bytes) -> list[ReferenceLine]:
             f"The first line lacks the column “{missing[0]}”; wanted: {', '.join(COLUMNS)}."
         )
     found: list[ReferenceLine] = []
-    seen: dict[tuple[str, str, str], int] = {}
+    seen: dict[tuple[object, ...], int] = {}
     try:
         for row in reader:
-            cells = [unguard((row[name] or "").strip()) for name in COLUMNS]
-            dialogue, instrument, item, value, reason = cells
-            one = ReferenceLine(dialogue, instrument, item, value, reason, reader.line_num)
+            cells = {name: unguard((row.get(name) or "").strip()) for name in WRITTEN}
+            turn, line = cells.pop("turn"), reader.line_num
+            if turn and not (turn.isdecimal() and len(turn) < 7):
+                raise ReferenceFileError(f"Line {line}: the turn is no whole number.")
+            one = ReferenceLine(**cells, line=line, turn=int(turn) if turn else None)
             if one.value:
                 _check(one, seen)
                 found.append(one)
@@ -66,12 +75,14 @@ def _delimiter(text: str) -> str:
     return ";" if first.count(";") > first.count(",") else ","
 
 
-def _check(one: ReferenceLine, seen: dict[tuple[str, str, str], int]) -> None:
+def _check(one: ReferenceLine, seen: dict[tuple[object, ...], int]) -> None:
+    if bool(one.item) == bool(one.flag):
+        raise ReferenceFileError(f"Line {one.line}: name either an item or a kind of flag.")
     if len(one.reason) > MAX_REASON:
         raise ReferenceFileError(
             f"Line {one.line}: a reason has at most {MAX_REASON:,} characters."
         )
-    key = one.dialogue, one.instrument, one.item
+    key = one.dialogue, one.instrument, one.item, one.flag, one.turn
     if key in seen:
         raise ReferenceFileError(
             f"Line {one.line}: this item was given on line {seen[key]} already."
@@ -81,5 +92,5 @@ def _check(one: ReferenceLine, seen: dict[tuple[str, str, str], int]) -> None:
 
 def write_references(lines: Iterable[ReferenceLine]) -> str:
     """The file to fill in or to keep."""
-    rows = [COLUMNS, *(astuple(one)[:-1] for one in lines)]
+    rows = [WRITTEN, *([str(getattr(one, name) or "") for name in WRITTEN] for one in lines)]
     return "".join(",".join(map(text_cell, row)) + "\r\n" for row in rows)

@@ -1,20 +1,20 @@
-"""A study's progress and quality, read with a fixed number of queries."""
+"""A study's progress and quality: signs are kept with the figures, counts are read anew."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, time
+from typing import Any
 
 import numpy as np
-from django.db.models import Count, Sum
+from django.db.models import Count, Min, Q, Sum
 from django.db.models.functions import Length
 from django.utils import timezone
 
 from generation.models import Turn
 from review.adjudication import plan_of
-from review.bootstrap import Result
 from review.figures import Lines
-from review.measures import Measure, StudyTable, codes_of
+from review.measures import StudyTable, codes_of
 from review.models import (
     DATA_KINDS,
     Assignment,
@@ -26,60 +26,109 @@ from review.models import (
     StudyRater,
 )
 from review.quality import (
+    RECENT,
     Done,
     RaterQuality,
     by_week,
+    forecast,
     rater_quality,
     repeat_agreement,
     splitting,
-    study_end,
 )
-from review.study_values import values_of
+from review.study_consistency import steadiness_of
+from review.summary import figure
 from review.tables import Options, frame_of
 
 SPLITTING_SHOWN = 10
+OVER = [AssignmentState.SUBMITTED, AssignmentState.RETURNED]
 
 
 @dataclass(frozen=True)
-class Quality:
-    """What the page of progress and quality shows."""
+class Pace:
+    """How far a rater is: dialogues done and left, and the day of the last at the present pace."""
 
-    raters: list[RaterQuality]
-    ends: date | None
-    unknown: int
+    rater: str
     done: int
-    total: int
-    splitting: list[tuple[Measure, int, int]]
-    limit: float
-    weeks: Lines
-    flags: Lines
+    left: int
+    ends: date | None
 
 
-def quality_of(study: Study, today: date | None = None) -> Quality:
-    """Everything about how the ratings of a study are being made."""
-    table = values_of(study)
+# -- how far: read anew for every look ------------------------------------------------------------
+
+
+def paces_of(study: Study, today: date | None = None) -> list[Pace]:
+    """Each rater's pace. One query, whatever the size."""
+    day = today or timezone.localdate()
+    begin = timezone.make_aware(datetime.combine(day - RECENT, time.max))
+    work = "rater__assignments"
+    mine = Q(**{f"{work}__study": study})
+    live = mine & Q(
+        **{f"{work}__kind": AssignmentKind.LIVE, f"{work}__state": AssignmentState.SUBMITTED}
+    )
+    recent = live & Q(**{f"{work}__submitted_at__gt": begin})
+    to_do = mine & Q(**{f"{work}__kind__in": [str(kind) for kind in DATA_KINDS]})
+    rows = StudyRater.objects.filter(study=study).annotate(
+        done=Count(work, filter=live),
+        left=Count(work, filter=to_do & ~Q(**{f"{work}__state__in": OVER})),
+        recent=Count(work, filter=recent),
+        first=Min(f"{work}__submitted_at", filter=recent),
+    )
+    found = []
+    for one in rows.order_by(Length("code"), "code"):
+        first = timezone.localdate(one.first) if one.first else None
+        ends = forecast(one.recent, first, one.left, day)
+        found.append(Pace(one.code, one.done, one.left, ends))
+    return found
+
+
+def study_end(paces: Sequence[Pace]) -> tuple[date | None, int]:
+    """The last rater's day, and for how many with work left no pace is known."""
+    waiting = [one for one in paces if one.left]
+    days = [one.ends for one in waiting if one.ends]
+    return max(days, default=None), sum(one.ends is None for one in waiting)
+
+
+# -- how well: kept with the figures --------------------------------------------------------------
+
+
+def quality_figures(study: Study, table: StudyTable) -> dict[str, Any]:
+    """Signs of each rater, items that split the raters, what was done each week; as JSON values."""
     names = dict(StudyRater.objects.filter(study=study).values_list("rater_id", "code"))
     done = _done(study, names)
-    left = _left(study, names)
-    day = today or timezone.localdate()
-    raters = rater_quality(table, done, left, _repeats(study, table, names), day)
-    ends, unknown = study_end(raters)
+    steady = {one.rater: one for one in steadiness_of(study)}
+    raters = rater_quality(table, done, _repeats(study, table, names), steady)
     limit = float(plan_of(study).limit)
     weeks, counts = by_week([(one.at.date(), one.rater) for one in done], table.raters)
-    return Quality(
-        raters=raters,
-        ends=ends,
-        unknown=unknown,
-        done=len(done),
-        total=len(done) + sum(left.values()),
-        splitting=splitting(table, limit)[:SPLITTING_SHOWN],
-        limit=limit,
-        weeks=Lines(
-            "Ratings submitted each week", "week from", tuple(weeks),
-            tuple((rater, tuple(numbers)) for rater, numbers in counts.items()),
-        ),
-        flags=_flags(study, table),
-    )  # fmt: skip
+    return {
+        "raters": [asdict(one) for one in raters],
+        "limit": limit,
+        "splitting": [
+            {
+                **{name: getattr(one, name) for name in ("kind", "instrument", "key", "label")},
+                "section": one.section,
+                "apart": apart,
+                "units": units,
+            }
+            for one, apart, units in splitting(table, limit)[:SPLITTING_SHOWN]
+        ],
+        "weeks": {"steps": weeks, "lines": list(counts.items())},
+        "flag_weeks": _flags(study, table),
+    }
+
+
+def raters_in(quality: Mapping[str, Any]) -> dict[str, RaterQuality]:
+    """The kept signs by rater."""
+    return {row["rater"]: RaterQuality(**row) for row in quality["raters"]}
+
+
+WEEKS = {"weeks": "Ratings submitted each week", "flag_weeks": "Safety flags raised each week"}
+
+
+def lines_in(quality: Mapping[str, Any], name: str) -> Lines:
+    """One of ``WEEKS`` as a figure."""
+    kept = quality[name]
+    lines = tuple((label, tuple(counts)) for label, counts in kept["lines"])
+    return Lines(WEEKS[name], "week from", tuple(kept["steps"]), lines)
 
 
 def _done(study: Study, names: Mapping[int, str]) -> list[Done]:
@@ -102,18 +151,7 @@ def _done(study: Study, names: Mapping[int, str]) -> list[Done]:
     ]
 
 
-def _left(study: Study, names: Mapping[int, str]) -> dict[str, int]:
-    rows = (
-        Assignment.objects.filter(study=study, kind__in=DATA_KINDS)
-        .exclude(state__in=[AssignmentState.SUBMITTED, AssignmentState.RETURNED])
-        .order_by()
-        .values_list("rater_id")
-        .annotate(n=Count("pk"))
-    )
-    return {names[rater]: number for rater, number in rows if rater in names}
-
-
-def _repeats(study: Study, table: StudyTable, names: Mapping[int, str]) -> dict[str, Result]:
+def _repeats(study: Study, table: StudyTable, names: Mapping[int, str]) -> dict[str, Sequence[Any]]:
     """Each rater's agreement with themselves on hidden repeats."""
     works = {
         pk: (names[rater], code)
@@ -136,7 +174,7 @@ def _repeats(study: Study, table: StudyTable, names: Mapping[int, str]) -> dict[
     raters = {code: row for row, code in enumerate(table.raters)}
     columns = {code: column for column, code in enumerate(table.dialogues)}
     scales = [one for one in table.measures if one.kind == "item" and one.level == "ordinal"]
-    found = {}
+    found: dict[str, Sequence[Any]] = {}
     for rater in sorted({who for who, _ in works.values()}):
         pairs = []
         for one in scales:
@@ -146,11 +184,11 @@ def _repeats(study: Study, table: StudyTable, names: Mapping[int, str]) -> dict[
                 if who == rater and value in known:
                     again[columns[dialogue]] = known[value]
             pairs.append(replace(one, values=np.array([one.values[raters[rater]], again])))
-        found[rater] = repeat_agreement(pairs)
+        found[rater] = figure(repeat_agreement(pairs))
     return found
 
 
-def _flags(study: Study, table: StudyTable) -> Lines:
+def _flags(study: Study, table: StudyTable) -> dict[str, Any]:
     """Standing flags of each severity by the week in which they were raised."""
     rows = Flag.objects.filter(
         assignment__study=study, assignment__kind=AssignmentKind.LIVE, withdrawn_at=None
@@ -164,7 +202,4 @@ def _flags(study: Study, table: StudyTable) -> Lines:
         [(at.date(), labels.get(severity, severity)) for at, severity in rows],
         list(table.severities),
     )
-    return Lines(
-        "Safety flags raised each week", "week from", tuple(weeks),
-        tuple((severity, tuple(numbers)) for severity, numbers in counts.items()),
-    )  # fmt: skip
+    return {"steps": weeks, "lines": list(counts.items())}

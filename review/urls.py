@@ -15,6 +15,7 @@ from review.views import (
     results,
     saving,
     studies,
+    study_calibration,
     study_exports,
     study_people,
     study_setup,
@@ -67,7 +68,7 @@ urlpatterns: list[URLPattern] = [
         name="comparison_results",
     ),
     path(
-        "studies/<int:study_id>/comparisons/<slug:name>.csv",
+        "studies/<int:study_id>/comparisons/<slug:name>.<slug:kind>",
         comparison_studies.comparison_file,
         name="comparison_file",
     ),
@@ -96,13 +97,18 @@ urlpatterns: list[URLPattern] = [
     path("studies/<int:study_id>/dialogues/", study_people.study_dialogues, name="study_dialogues"),
     path(
         "studies/<int:study_id>/calibration/",
-        study_people.study_calibration,
+        study_calibration.study_calibration,
         name="study_calibration",
     ),
     path(
         "studies/<int:study_id>/calibration/references.csv",
-        study_people.reference_file,
+        study_calibration.reference_file,
         name="reference_file",
+    ),
+    path(
+        "studies/<int:study_id>/calibration/<slug:code>/",
+        study_calibration.study_reference,
+        name="study_reference",
     ),
     path("studies/<int:study_id>/", studies.study_detail, name="study_detail"),
     path("studies/<int:study_id>/exports/", study_exports.study_exports, name="study_exports"),

@@ -1,7 +1,7 @@
 """Writes of the review side: one keyword-only function each, ``by=`` the acting person."""
 
 from review.actions.adjudication import decide, plan_adjudication
-from review.actions.calibration import after_submit, clear_rater, set_references
+from review.actions.calibration import after_submit
 from review.actions.comparison_studies import create_comparison_study
 from review.actions.comparisons import (
     hand_back_comparison,
@@ -12,6 +12,7 @@ from review.actions.comparisons import (
     submit_comparison,
 )
 from review.actions.errors import Closed, Conflict, Refused
+from review.actions.gate import clear_rater
 from review.actions.instruments import add_instrument, current_instruments, sync_instruments
 from review.actions.practice import start_practice
 from review.actions.rating import (
@@ -24,6 +25,7 @@ from review.actions.rating import (
     reopen,
     submit,
 )
+from review.actions.references import set_reference, set_references
 from review.actions.saving import Saved, save
 from review.actions.studies import (
     CHANGES,
@@ -42,6 +44,7 @@ from review.actions.study_design import Wishes
 from review.actions.study_people import (
     add_dialogues,
     add_raters,
+    describe_rater,
     limit_rater,
     make_up,
     remove_rater,
@@ -70,6 +73,7 @@ __all__ = [
     "create_study",
     "current_instruments",
     "decide",
+    "describe_rater",
     "discard_study",
     "draft_study",
     "duplicate_study",
@@ -89,6 +93,7 @@ __all__ = [
     "revise_study",
     "save",
     "save_comparison",
+    "set_reference",
     "set_references",
     "set_texts",
     "start_practice",

@@ -15,6 +15,7 @@ from review.models import (
     Study,
     StudyDialogue,
     StudyInstrument,
+    StudyKind,
 )
 from sqpsych_site import audit
 from sqpsych_site.models import User
@@ -32,6 +33,10 @@ def plan_adjudication(
 
     Decisions stay, also of people who are no longer appointed.
     """
+    if study.kind != StudyKind.RATING:
+        raise Refused(
+            "wrong_kind", "Only studies in which dialogues are rated one by one are adjudicated."
+        )
     if not 0 <= limit <= MAX_LIMIT:
         raise Refused("limit", "The limit must lie between 0 and 100 scale points.")
     for person in people:
@@ -96,6 +101,7 @@ def decide(
         instrument_id=link.instrument_id,
         item=found.item,
         category=found.category,
+        turn_number=found.turn,
         defaults={"value": value, "reason": words, "decided_by": adjudicator},
     )
     return row

@@ -98,11 +98,7 @@ def create_comparison_study(
         },
         created_by=by,
     )
-    try:
-        with transaction.atomic():
-            study.save(force_insert=True)
-    except IntegrityError:  # somebody else was faster
-        raise taken(title) from None
+    _save_new(study)
     _store(study, people, rows, pairs)
     audit.record(
         by=by,
@@ -115,6 +111,14 @@ def create_comparison_study(
         seed=seed,
     )
     return study
+
+
+def _save_new(study: Study) -> None:
+    try:
+        with transaction.atomic():
+            study.save(force_insert=True)
+    except IntegrityError:  # somebody else was faster
+        raise taken(study.name) from None
 
 
 def _pairs(rows: Mapping[str, Dialogue], seed: int, per_arms: int | None) -> list[Pair]:
@@ -166,6 +170,18 @@ def _store(
         overlap=study.overlap,
         seed=study.seed,
     )
+    _give_out(found, pairs, stored, raters)
+    _report(study, found, rows, pairs)
+
+
+def _give_out(
+    found: Allocation,
+    pairs: Sequence[Pair],
+    stored: Mapping[str, ComparisonPair],
+    raters: Mapping[str, User],
+) -> None:
+    """A comparison for each assignment, with the sides balanced."""
+    study = next(iter(stored.values())).study
     swapped = sides(
         [(one.dialogue, one.rater) for one in found.assignments], pairs, seed=study.seed
     )
@@ -182,7 +198,6 @@ def _store(
         ),
         batch_size=CHUNK,
     )
-    _report(study, found, rows, pairs)
 
 
 def _report(

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from generation.models import Batch, Dialogue
-from review.actions import calibration
+from review.actions import gate
 from review.actions.dealing import deal
 from review.actions.errors import Refused
 from review.actions.study_checks import checked_name, rater_rows, taken
@@ -157,7 +157,7 @@ def change_study(*, study: Study, change: str, by: User | None) -> None:
             f"The study “{study.name}” {problem}; look at its page again.",
             status=409,
         )
-    calibration.release(study)
+    gate.release(study)
     audit.record(by=by, action=f"study.{change}", target=f"study {study.pk}")
 
 

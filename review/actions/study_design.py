@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from generation.models import Batch, Dialogue
-from review.actions.calibration import lacking_references
 from review.actions.dealing import CHUNK, last_positions, plan
 from review.actions.errors import Refused
+from review.actions.sights import lacking_references
 from review.actions.study_checks import check_design, dialogue_rows, instrument_rows, rater_rows
 from review.actions.study_choices import NO_TEXTS, USUAL_CHOICES, Choices, StudyTexts
 from review.models import (

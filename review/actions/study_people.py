@@ -17,6 +17,8 @@ from sqpsych_site import audit
 from sqpsych_site.models import User
 
 LEFT_STUDY = "left"
+MAX_PROFESSION = 60
+MAX_YEARS = 70
 
 
 @transaction.atomic
@@ -78,6 +80,25 @@ def limit_rater(*, study: Study, rater: User, left: int, by: User | None) -> Dea
     study.study_raters.filter(pk=row.pk).update(quota=opened + left)
     too_many = Q(pk__in=waiting[left:])
     return _dealt("study.limit_rater", study, by, take_back=too_many, rater=row.code, left=left)
+
+
+@transaction.atomic
+def describe_rater(
+    *, study: Study, code: str, profession: str, years: int | None, by: User | None
+) -> None:
+    """Note what an export says of a rater beside the pseudonym; possible in every state."""
+    words = " ".join(profession.split())
+    if len(words) > MAX_PROFESSION:
+        raise Refused("profession", f"A profession has at most {MAX_PROFESSION} characters.")
+    if years is not None and not 0 <= years <= MAX_YEARS:
+        raise Refused("years", f"Years of practice lie between 0 and {MAX_YEARS}.")
+    changed = StudyRater.objects.filter(study=study, code=code)
+    if not changed.update(profession=words, years=years):
+        raise Refused("unknown_rater", "This person does not rate in this study.", status=404)
+    audit.record(
+        by=by, action="study.describe_rater", target=f"study {study.pk}", rater=code,
+        profession=words, years=years,
+    )  # fmt: skip
 
 
 @transaction.atomic

@@ -57,6 +57,8 @@ class Adjudicator(models.Model):
 class Adjudication(models.Model):
     """The decision on one item, or on one kind of flag, of one dialogue. Ratings stay as they are.
 
+    An item about turns is decided turn by turn; otherwise ``turn_number`` is empty.
+
     ``value`` is in the stored form of a rating; for a flag it is a severity, or ``none``.
     """
 
@@ -66,6 +68,7 @@ class Adjudication(models.Model):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
     item = models.CharField(max_length=60, blank=True)
     category = models.CharField(max_length=60, blank=True)
+    turn_number = models.PositiveIntegerField(null=True, blank=True)
     value = models.CharField(max_length=60)
     reason = models.TextField()
     decided_by = models.ForeignKey(Adjudicator, on_delete=models.PROTECT, related_name="decisions")
@@ -73,10 +76,13 @@ class Adjudication(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        ordering: ClassVar[list[str]] = ["study_dialogue_id", "instrument_id", "item", "category"]
+        ordering: ClassVar[list[str]] = [
+            "study_dialogue_id", "instrument_id", "item", "category", "turn_number",
+        ]  # fmt: skip
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["study_dialogue", "instrument", "item", "category"],
+                fields=["study_dialogue", "instrument", "item", "category", "turn_number"],
+                nulls_distinct=False,
                 name="adjudicated_once",
             ),
             models.CheckConstraint(

@@ -184,6 +184,10 @@ class StudyRater(models.Model):
     )
     quota = models.PositiveIntegerField(null=True, blank=True, help_text="most dialogues in all")
     cleared_at = models.DateTimeField(null=True, blank=True, help_text="when live work opened")
+    profession = models.CharField(max_length=60, blank=True, help_text="for exports")
+    years = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="of practice, for exports"
+    )
 
     class Meta:
         ordering: ClassVar[list[str]] = ["study_id", "code"]

@@ -6,7 +6,7 @@ from django.db.models.functions import Length
 
 from review.actions.rating import definition_of
 from review.models import Adjudication
-from review.tables.frame import DIALOGUE, OPENING, Column, Frame, Row, Table, opening
+from review.tables.frame import DIALOGUE, OPENING, TURN, Column, Frame, Row, Table, opening
 from review.tables.reading import short
 
 
@@ -19,6 +19,7 @@ def adjudications_table(frame: Frame) -> Table:
         Column("instrument_version", "code", "version of the instrument"),
         Column("item", "code", "item that was decided", missing="empty = a kind of flag was"),
         Column("category", "code", "kind of flag that was decided", missing="empty = an item was"),
+        Column("turn", "integer", TURN, missing="empty = about the whole dialogue"),
         Column("value", "code", "the decision, stored as a rating is; for a flag its severity",
                "none = no flag"),
         Column("value_number", "number", "the decision as a number",
@@ -35,13 +36,14 @@ def adjudications_table(frame: Frame) -> Table:
             found = found.select_related("study_dialogue", "instrument", "decided_by")
             for one in found.order_by(
                 Length("study_dialogue__code"), "study_dialogue__code", "instrument__key",
-                "item", "category",
+                "item", "category", "turn_number",
             ):  # fmt: skip
                 form = definition_of(one.instrument)
                 number = form.item(one.item).number(one.value) if one.item else None
                 yield [
                     *opening(study), one.study_dialogue.code, form.key, form.version,
-                    one.item, one.category, one.value, None if number is None else short(number),
+                    one.item, one.category, one.turn_number, one.value,
+                    None if number is None else short(number),
                     *([one.reason] if reasons else []), one.decided_by.code, one.updated_at,
                 ]  # fmt: skip
 

@@ -52,11 +52,11 @@ def times_table() -> Table:
         for work in chunk.works:
             given = list(chunk.answers(work.pk).values())
             given += [one for turn in chunk.turns(work.pk).values() for one in turn.values()]
-            saved = sorted(one.updated_at for one in given if one.updated_at)
+            saved = [one.updated_at for one in given if one.updated_at]
             yield [
                 *opening(chunk.study), work.dialogue, work.rater, work.position, work.kind,
                 work.state, work.opened_at,
-                saved[0] if saved else None, saved[-1] if saved else None,
+                min(saved, default=None), max(saved, default=None),
                 work.submitted_at, work.active_seconds, work.paused_seconds,
                 sum(1 for one in given if one.value), sum(one.revision or 0 for one in given),
                 submissions.get(work.pk, 0),
@@ -70,6 +70,9 @@ def raters_table(frame: Frame) -> Table:
     columns = (
         *OPENING, RATER,
         Column("active", "code", "whether the rater still takes part", "yes; no"),
+        Column("profession", "text", "profession, as the coordinator noted it",
+               missing="empty = not noted"),
+        Column("years", "integer", "years of practice", missing="empty = not noted"),
         Column("assigned", "integer", "dialogues given to the rater, hidden repeats included"),
         Column("submitted", "integer", "dialogues handed in"),
         Column("returned", "integer", "dialogues handed back"),
@@ -112,6 +115,6 @@ def _rater_rows(frame: Frame, study: int, first: tuple[Cell, ...]) -> Iterator[R
     )
     for one in found:
         yield [
-            *first, one.code, "yes" if one.active else "no", one.assigned, one.submitted,
-            one.returned, one.repeats, one.flags, one.first, one.last,
+            *first, one.code, "yes" if one.active else "no", one.profession, one.years,
+            one.assigned, one.submitted, one.returned, one.repeats, one.flags, one.first, one.last,
         ]  # fmt: skip

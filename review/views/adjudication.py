@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
@@ -25,9 +25,9 @@ from review.models import (
     Flag,
     Rating,
     Study,
-    StudyKind,
     StudyRater,
 )
+from review.views.study_setup import rating_study
 from review.views.study_tabs import study_tabs
 from sqpsych_site.models import User
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
@@ -37,7 +37,7 @@ from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 @require(Verb.MANAGE_STUDIES)
 def adjudication_plan(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
     """What counts as a disagreement, who decides, and what is decided so far."""
-    study = get_object_or_404(Study, pk=study_id, kind=StudyKind.RATING)
+    study = rating_study(study_id)
     form = PlanForm(study, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -202,10 +202,10 @@ class _Found:
     def __init__(self, works: dict[int, str], texts: dict[int, str]) -> None:
         self.texts = texts
         self.comments = {
-            (works[work], form, item): comment
-            for work, form, item, comment in Rating.objects.filter(
-                assignment__in=list(works), turn_number=None
-            ).values_list("assignment", "instrument__key", "item", "comment")
+            (works[work], form, item, turn): comment
+            for work, form, item, turn, comment in Rating.objects.filter(
+                assignment__in=list(works)
+            ).values_list("assignment", "instrument__key", "item", "turn_number", "comment")
         }
         marks = Evidence.objects.filter(assignment__in=list(works), withdrawn_at=None)
         self.marks = [
@@ -225,13 +225,7 @@ class _Found:
             one
             for who, one in self.marks
             if who == rater
-            and (
-                one.flag in flags
-                if dispute.category
-                else (one.item == dispute.item and one.instrument_id is not None)
-                and one.instrument is not None
-                and one.instrument.key == dispute.instrument
-            )
+            and (one.flag in flags if dispute.category else self._belongs(one, dispute))
         ]
         places = [self._place(one.turn_number, one.start, one.end) for one in marks]
         places += [self._place(f.turn_number, f.start, f.end) for f in flags if f.turn_number]
@@ -239,9 +233,18 @@ class _Found:
             rater=rater,
             value=value,
             said=dispute.said(value) if value else _("no answer"),
-            comment=self.comments.get((rater, dispute.instrument, dispute.item), ""),
+            comment=self.comments.get((rater, dispute.instrument, dispute.item, dispute.turn), ""),
             places=tuple(places),
             notes=tuple(one.note for one in flags if one.note),
+        )
+
+    def _belongs(self, mark: Evidence, dispute: Dispute) -> bool:
+        """Whether a passage was marked for the disputed item, at the disputed turn if any."""
+        return (
+            mark.instrument is not None
+            and mark.instrument.key == dispute.instrument
+            and mark.item == dispute.item
+            and dispute.turn in (None, mark.turn_number)
         )
 
     def _place(self, turn: int | None, start: int | None, end: int | None) -> tuple[int, str]:

@@ -11,9 +11,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 from generation.views.page import go_to, show
 from review import actions
 from review.actions import Refused
-from review.cells import cell
+from review.comparison_figures import FIGURES, named_figure
 from review.comparison_forms import ComparisonStudyForm
 from review.comparison_results import ComparisonResults, counts_by_rater, results_of
+from review.drawing import drawing_of
+from review.figures import Numbers
 from review.models import Study, StudyKind
 from review.progress import Counts
 from review.views.study_tabs import study_tabs
@@ -69,7 +71,11 @@ def comparison_results(request: AuthenticatedRequest, study_id: int) -> HttpResp
         "raters": raters,
         "total": _sum(counts for _, counts in raters),
         "results": results,
-        "forest": _forest(results),
+        "drawn": {
+            name: drawing_of(figure)
+            for name in FIGURES
+            if (figure := named_figure(name, results.tallies, results.strengths)).rows
+        },
         "may_manage": request.user.may(Verb.MANAGE_STUDIES),
         "may_export": request.user.may(Verb.EXPORT_RATINGS),
         "may_export_key": request.user.may(Verb.EXPORT_KEY),
@@ -83,51 +89,40 @@ def _sum(parts: Any) -> Counts:
     return Counts(**{name: sum(getattr(row, name) for row in rows) for name in names})
 
 
-def _forest(results: ComparisonResults) -> list[dict[str, Any]]:
-    """Each strength with its interval as places on a line from 0 to 100."""
-    arms = results.strengths.arms
-    if not arms:
-        return []
-    reach = max(max(abs(one.low), abs(one.high)) for one in arms) or 1.0
-
-    def place(value: float) -> float:
-        return round(50 + 48 * value / reach, 2)
-
-    return [
-        {
-            "strength": one,
-            "low": place(one.low),
-            "high": place(one.high),
-            "at": place(one.estimate),
-            "width": round(place(one.high) - place(one.low), 2),
-        }
-        for one in arms
-    ]
-
-
 @require_GET
 @require(Verb.EXPORT_RATINGS)
-def comparison_file(request: AuthenticatedRequest, study_id: int, name: str) -> HttpResponse:
-    """The numbers of the results page as CSV."""
-    tables = {"win_tie_loss": _tally_rows, "strengths": _strength_rows}
-    if name not in tables:
+def comparison_file(
+    request: AuthenticatedRequest, study_id: int, name: str, kind: str
+) -> HttpResponse:
+    """A figure of the results page as SVG, PNG or PDF, or the numbers behind it as CSV."""
+    from review.figure_files import FORMATS, figure_file, numbers_csv
+
+    if name not in FIGURES or kind not in FORMATS:
         raise Http404
     study = _study(study_id)
-    lines = [",".join(cell(value) for value in row) for row in tables[name](results_of(study))]
-    response = HttpResponse("\r\n".join(["\ufeff" + lines[0], *lines[1:], ""]))
-    response["Content-Type"] = "text/csv; charset=utf-8"
-    response["Content-Disposition"] = f'attachment; filename="study-{study.pk}-{name}.csv"'
+    results = results_of(study)
+    if kind == "csv" and name in TABLES:  # more than the figure shows
+        data = numbers_csv(TABLES[name](results))
+    else:
+        data = figure_file(named_figure(name, results.tallies, results.strengths), kind)
+    response = HttpResponse(data, content_type=FORMATS[kind])
+    filename = f"study-{study.pk}-{name.replace('_', '-')}.{kind}"
+    response["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
 
 
-def _tally_rows(results: ComparisonResults) -> list[list[Any]]:
+def _tally_rows(results: ComparisonResults) -> Numbers:
     names = ("one", "other", "judgments", "wins", "ties", "losses", "share", "low", "high")
-    return [list(names), *([getattr(row, name) for name in names] for row in results.tallies)]
+    rows = (tuple(getattr(row, name) for name in names) for row in results.tallies)
+    return Numbers(names, tuple(rows))
 
 
-def _strength_rows(results: ComparisonResults) -> list[list[Any]]:
+def _strength_rows(results: ComparisonResults) -> Numbers:
     names = ("arm", "estimate", "low", "high", "against_average")
     found = results.strengths
-    rows = ([getattr(one, name) for name in names] for one in found.arms)
-    size = [found.judgments, found.clusters]
-    return [[*names, "judgments", "profiles"], *([*row, *size] for row in rows)]
+    size = found.judgments, found.clusters
+    rows = ((*(getattr(one, name) for name in names), *size) for one in found.arms)
+    return Numbers((*names, "judgments", "profiles"), tuple(rows))
+
+
+TABLES = {"win_tie_loss": _tally_rows, "strengths": _strength_rows}

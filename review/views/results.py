@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.http import Http404, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.text import slugify
@@ -18,6 +18,7 @@ from review.figures import Figure, Numbers
 from review.kept_figures import Results, make_figures, results_of
 from review.models import Study
 from review.result_rows import COLUMNS
+from review.views.study_setup import rating_study
 from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
@@ -51,7 +52,7 @@ class ResultsForm(forms.Form):
 def _page(
     request: AuthenticatedRequest, study_id: int, template: str, here: str
 ) -> tuple[Study, Results, dict[str, Any]]:
-    study = get_object_or_404(Study, pk=study_id)
+    study = rating_study(study_id)
     results = results_of(study)
     context: dict[str, Any] = {
         "study": study,
@@ -201,9 +202,10 @@ def _show(request: AuthenticatedRequest, context: dict[str, Any]) -> HttpRespons
 @require(Verb.SEE_STUDIES)
 def results_now(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
     """Calculate the figures while the page waits: for systems in which no worker runs."""
-    study = get_object_or_404(Study, pk=study_id)
+    study = rating_study(study_id)
     make_figures(study)
-    return SeeOther(reverse("review:results", args=[study.pk]))
+    page = "quality" if request.POST.get("page") == "quality" else "results"
+    return SeeOther(reverse(f"review:{page}", args=[study.pk]))
 
 
 @require_GET
@@ -214,7 +216,7 @@ def figure_file(
     """A figure as SVG, PNG, PDF, or its numbers as CSV."""
     from review.figure_files import FORMATS, figure_file
 
-    study = get_object_or_404(Study, pk=study_id)
+    study = rating_study(study_id)
     results = results_of(study)
     if results.figures is None or not results.fresh:  # that page says why, and when it is done
         return SeeOther(reverse("review:results", args=[study.pk]))

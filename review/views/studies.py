@@ -56,7 +56,7 @@ def _tone(study: Study) -> str:
 def study_detail(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
     """One study, live. The page asks again for its changing parts alone; nothing is sent back
     while nothing changed, and it asks no more once the study is over."""
-    study = get_object_or_404(Study.objects.select_related("created_by"), pk=study_id)
+    study = get_object_or_404(Study.objects.listed().select_related("created_by"), pk=study_id)
     if study.kind == StudyKind.PAIRWISE:
         return redirect("review:comparison_results", study_id=study.pk)
     if study.state == StudyState.DRAFT:
@@ -148,7 +148,7 @@ QUESTIONS = {
 @require(Verb.MANAGE_STUDIES)
 def study_change(request: AuthenticatedRequest, study_id: int, change: str) -> HttpResponseBase:
     """Ask before, then pause, resume, close or reopen."""
-    study = get_object_or_404(Study, pk=study_id)
+    study = get_object_or_404(Study.objects.listed(), pk=study_id)
     title, text, label, done = QUESTIONS[change]
     if request.method == "GET":
         title = title.format(name=study.name)

@@ -28,7 +28,7 @@ ACTIONS = ("export.ratings", "export.key")
 @require(Verb.EXPORT_RATINGS)
 def study_exports(request: AuthenticatedRequest, study_id: int) -> HttpResponse:
     """What can be downloaded, and every download so far."""
-    study = get_object_or_404(Study, pk=study_id)
+    study = get_object_or_404(Study.objects.listed(), pk=study_id)
     rows = AuditEntry.objects.filter(target=f"study {study.pk}", action__in=ACTIONS)
     page = keyset_page(rows, request.GET, size=20)
     context: dict[str, Any] = {
@@ -74,7 +74,7 @@ def _form(request: AuthenticatedRequest, study: Study, *, given: bool = True) ->
 @require(Verb.EXPORT_RATINGS)
 def study_zip(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
     """All files with their manifest."""
-    study = get_object_or_404(Study, pk=study_id)
+    study = get_object_or_404(Study.objects.listed(), pk=study_id)
     form = _form(request, study)
     if not form.is_valid():
         return _bad_request(form)
@@ -89,7 +89,7 @@ def study_file(
     request: AuthenticatedRequest, study_id: int, name: str, kind: str
 ) -> HttpResponseBase:
     """One file of the export."""
-    study = get_object_or_404(Study, pk=study_id)
+    study = get_object_or_404(Study.objects.listed(), pk=study_id)
     if name not in dict(files_of(study)) or kind not in FORMATS:
         raise Http404
     given = request.GET.copy()
@@ -104,7 +104,7 @@ def study_file(
 @require(Verb.EXPORT_KEY)
 def study_key(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
     """What each code stands for."""
-    study = get_object_or_404(Study, pk=study_id)
+    study = get_object_or_404(Study.objects.listed(), pk=study_id)
     return _file(request, [study], KEY_FILE[0], Options())
 
 

@@ -1,32 +1,23 @@
-"""A study that has begun: who rates in it, which dialogues it has, how its training goes."""
+"""A study that has begun: who rates in it, which dialogues it has."""
 
 from collections import Counter
 from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from generation.models import Dialogue
-from generation.views.page import SeeOther, go_to, show
+from generation.views.page import go_to, show
 from review import actions
 from review.actions import Refused
-from review.actions.calibration import lacking_references, references_of, standings_of
 from review.actions.dealing import Dealt, gaps_in
-from review.actions.definitions import definition_of
 from review.actions.studies import OPEN
-from review.draft_forms import ReferenceFileForm, SelectionForm
 from review.models import AssignmentKind, Study
 from review.progress import Counts
-from review.reference_files import (
-    ReferenceFileError,
-    ReferenceLine,
-    read_references,
-    write_references,
-)
-from review.study_consistency import steadiness_of
+from review.sample_forms import SelectionForm
 from review.views.study_setup import rating_study, study_url
 from review.views.study_tabs import study_tabs
 from sqpsych_site.models import User
@@ -59,12 +50,21 @@ class Limit(forms.Form):
     left = forms.IntegerField(min_value=0, max_value=100_000)
 
 
+class Background(forms.Form):
+    """What an export says of a rater beside the pseudonym."""
+
+    profession = forms.CharField(max_length=60, required=False)
+    years = forms.IntegerField(min_value=0, max_value=70, required=False)
+
+
 @require_http_methods(["GET", "POST"])
 @require(Verb.MANAGE_STUDIES)
 def study_raters(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
     """Who rates: invite, let go, leave fewer, and give on what was handed back."""
     study = rating_study(study_id)
     form = AddRaters(request.POST if request.POST.get("action") == "add" else None, study=study)
+    if request.method == "POST" and request.POST.get("action") == "describe":
+        return _describe(request, study)
     if request.method == "POST":
         try:
             if (dealt := _change_people(request, study, form)) is not None:
@@ -88,6 +88,18 @@ def study_raters(request: AuthenticatedRequest, study_id: int) -> HttpResponseBa
     }
     status = 422 if form.errors else 200
     return render(request, "review/study_raters.html", context, status=status)
+
+
+def _describe(request: AuthenticatedRequest, study: Study) -> HttpResponseBase:
+    code, form = request.POST.get("rater", ""), Background(request.POST)
+    try:
+        if not form.is_valid():
+            raise Refused("malformed", "Years of practice are a whole number from 0 to 70.")
+        actions.describe_rater(study=study, code=code, by=request.user, **form.cleaned_data)
+        messages.success(request, f"Noted for {code}.")
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+    return go_to(request, study_url("study_raters", study))
 
 
 def _change_people(request: AuthenticatedRequest, study: Study, form: AddRaters) -> Dealt | None:
@@ -146,82 +158,3 @@ def study_dialogues(request: AuthenticatedRequest, study_id: int) -> HttpRespons
     }
     status = 422 if form.errors else 200
     return show(request, "review/study_dialogues.html", context, part="form", status=status)
-
-
-@require_http_methods(["GET", "POST"])
-@require(Verb.MANAGE_STUDIES)
-def study_calibration(request: AuthenticatedRequest, study_id: int) -> HttpResponseBase:
-    """References, how raters stand before the gate, and how steady they are with themselves."""
-    study = rating_study(study_id)
-    form = ReferenceFileForm()
-    if request.method == "POST":
-        if request.POST.get("action") == "clear":
-            row = get_object_or_404(
-                study.study_raters.select_related("rater"), code=request.POST.get("rater", "")
-            )
-            try:
-                actions.clear_rater(study=study, rater=row.rater, by=request.user)
-                messages.success(request, f"{row.code} may begin with the dialogues of the study.")
-            except Refused as refused:
-                messages.error(request, refused.sentence)
-            return SeeOther(study_url("study_calibration", study))
-        form = ReferenceFileForm(request.POST, request.FILES)
-        if form.is_valid() and (stored := _stored_references(request, study, form)) is not None:
-            messages.success(request, f"{stored} reference answers are stored.")
-            return go_to(request, study_url("study_calibration", study))
-    raters = list(study.study_raters.filter(expert=False).select_related("rater").order_by("pk"))
-    standings = standings_of(study, [row.rater_id for row in raters])
-    references = references_of(study)
-    places = study.study_dialogues.filter(training=True).select_related("dialogue").order_by("code")
-    context = {
-        "study": study,
-        "tabs": study_tabs(study, request.user, "calibration"),
-        "form": form,
-        "places": [
-            (place, sum(len(part) for part in references.get(place.pk, {}).values()))
-            for place in places
-        ],
-        "lacking": lacking_references(study),
-        "expert": study.study_raters.filter(expert=True).select_related("rater").first(),
-        "standings": [(row, standings[row.rater_id]) for row in raters],
-        "steadiness": steadiness_of(study),
-        "open": study.state in OPEN,
-    }
-    status = 422 if form.errors else 200
-    return render(request, "review/study_calibration.html", context, status=status)
-
-
-def _stored_references(
-    request: AuthenticatedRequest, study: Study, form: ReferenceFileForm
-) -> int | None:
-    try:
-        lines = read_references(form.cleaned_data["file"].read())
-        return actions.set_references(study=study, lines=lines, by=request.user)
-    except ReferenceFileError as error:
-        form.add_error("file", str(error))
-    except Refused as refused:
-        form.add_error("file", refused.sentence)
-    return None
-
-
-@require_GET
-@require(Verb.MANAGE_STUDIES)
-def reference_file(request: AuthenticatedRequest, study_id: int) -> HttpResponse:
-    """The references as a file: a line for every item, to fill in or to correct."""
-    study = rating_study(study_id)
-    known = references_of(study)
-    lines = []
-    links = list(study.study_instruments.select_related("instrument").order_by("position"))
-    for place in study.study_dialogues.filter(training=True).order_by("code"):
-        for link in links:
-            given = known.get(place.pk, {}).get(link.instrument_id, {})
-            for item in definition_of(link.instrument).items:
-                if item.level == "dialogue":
-                    row = given.get(item.key)
-                    value, reason = (row.value, row.reason) if row else ("", "")
-                    lines.append(
-                        ReferenceLine(place.code, link.instrument.key, item.key, value, reason, 0)
-                    )
-    response = HttpResponse(write_references(lines), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="study-{study.pk}-references.csv"'
-    return response

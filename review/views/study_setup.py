@@ -11,9 +11,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from generation.views.page import SeeOther, go_to, show
 from review import actions
 from review.actions import Refused
-from review.draft_forms import PrecisionForm, StudyForm, TextsForm, initial_of
+from review.draft_forms import StudyForm, TextsForm, initial_of
 from review.models import Study, StudyKind, StudyState
 from review.precision import EXPECTED, agreement_width, dialogues_needed, part_width
+from review.study_forms import PrecisionForm
 from review.views.study_tabs import study_tabs
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from review import actions
 from review.actions import Refused
+from review.actions.instruments import add_instrument
 from review.adjudication import case_of, cases_of
-from review.disputes import flag_disputes, item_disputes, spread_of
+from review.disputes import Spot, flag_disputes, item_disputes, spread_of
 from review.exports import Origin, export_table
-from review.instruments import builtin_instruments
+from review.instruments import builtin_instruments, load_instrument
 from review.models import Adjudication, Adjudicator, Assignment, Evidence, Flag, Rating, Study
 from review.tables import Options
 from sqpsych_site.models import AuditEntry, User
 from tests.factories import WHEN, assignments_of, make_dialogue, make_instrument, make_study
+from tests.review.forms import TOML
 from tests.review.test_exports import read
 
 EXPERT = builtin_instruments()["sqpsych-expert"]
@@ -63,10 +65,24 @@ def test_a_wider_limit_never_makes_more_disputes(values):
 
 
 def test_item_dispute_tells_answers_and_choices():
-    [found] = item_disputes(EXPERT, {ITEM: {"R1": "0", "R2": "2"}}, Decimal(1))
+    [found] = item_disputes(EXPERT, {(ITEM, None): {"R1": "0", "R2": "2"}}, Decimal(1))
     assert (found.key, found.spread, found.answers) == (KEY, 1.0, {"R1": "0", "R2": "2"})
     assert [value for value, _ in found.choices] == ["0", "1", "2", "not_sure"]
     assert found.said("0").startswith("0: no thought")
+
+
+def test_item_about_turns_is_disputed_turn_by_turn():
+    form = load_instrument(TOML, "trial")
+    answers: dict[Spot, dict[str, str]] = {
+        ("warm", 10): {"R1": "0", "R2": "1"},
+        ("warm", 2): {"R1": "1", "R2": "0", "R3": "1"},
+        ("warm", 3): {"R1": "1"},
+        ("warm", 4): {"R1": "1", "R2": "1"},
+    }
+    found = item_disputes(form, answers, Decimal(0))
+    assert [(one.turn, one.spread) for one in found] == [(2, 1.0), (10, 1.0)]
+    assert [one.key for one in found] == ["trial.warm.turn2", "trial.warm.turn10"]
+    assert found[0].answers == {"R1": "1", "R2": "0", "R3": "1"}
 
 
 def test_flag_is_disputed_where_some_raised_it():
@@ -250,6 +266,60 @@ def test_researcher_cannot_be_appointed_and_limits_are_checked(study, researcher
         with pytest.raises(Refused, match="limit"):
             plan(study, [], coordinator, limit=limit)
     assert Adjudicator.objects.get().active
+
+
+def test_decision_on_a_turn_stands_beside_those_on_other_turns(
+    rater, other_rater, senior, coordinator, client_of
+):
+    row = add_instrument(text=TOML, origin="trial.toml", by=None)
+    made = make_study(
+        [rater, other_rater], [make_dialogue(["One.", "Two.", "Three."])], instruments=[row]
+    )
+    for person, values in ((rater, "010"), (other_rater, "101")):
+        [work] = assignments_of(made, person)
+        for turn, value in enumerate(values, start=1):
+            Rating.objects.create(
+                assignment=work, instrument=row, item="warm", value=value, turn_number=turn,
+                comment=f"{person.username} on turn {turn}",
+            )  # fmt: skip
+            Evidence.objects.create(
+                assignment=work, instrument=row, item="warm", turn_number=turn, start=0, end=3
+            )
+        Assignment.objects.filter(pk=work.pk).update(
+            state="submitted", opened_at=WHEN, submitted_at=WHEN
+        )
+    plan(made, [senior], coordinator, limit=Decimal(0))
+    for turn, value in ((1, "0"), (3, "1"), (1, "1")):
+        decide(made, senior, dispute=f"trial.warm.turn{turn}", value=value)
+    [case] = cases_of(made, senior)
+    assert (len(case.disputes), case.left) == (3, 1)
+    rows = Adjudication.objects.order_by("turn_number")
+    assert [(one.item, one.turn_number, one.value) for one in rows] == [
+        ("warm", 1, "1"), ("warm", 3, "1"),
+    ]  # fmt: skip
+    assert refusal(made, senior, dispute="trial.warm").startswith("The raters do not disagree")
+    page = client_of(senior).get(address(made)).content.decode()
+    point = page.split('id="point-2"')[1].split("</ul>")[0]
+    assert '<a href="#turn-2">Turn 2</a>' in point
+    assert point.count("on turn 2") == 2
+    assert '<q dir="auto">Two</q>' in point
+    assert "on turn 1" not in point
+    with export_table(
+        studies=made, name="adjudications", options=Options(), origin=Origin(None, "page")
+    ) as out:
+        assert [(one["item"], one["turn"], one["value"]) for one in read(out.read())] == [
+            ("warm", "1", "1"), ("warm", "3", "1"),
+        ]  # fmt: skip
+    text = client_of(coordinator).get(reverse("review:adjudication_plan", args=[made.pk]))
+    assert "warm, turn 3" in text.content.decode()
+
+
+@pytest.mark.parametrize("kind", ["pairwise", "practice"])
+def test_only_studies_of_single_dialogues_are_adjudicated(coordinator, kind):
+    other = Study.objects.create(name="Other", kind=kind, state="draft")
+    with pytest.raises(Refused, match="wrong_kind"):
+        plan(other, [coordinator], coordinator)
+    assert not Adjudicator.objects.exists()
 
 
 def test_decisions_are_exported_under_pseudonyms(study, senior):

@@ -1,9 +1,12 @@
 """Calibration: references, feedback after each training dialogue, the gate before live work."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.urls import reverse
 
 from review.actions import (
@@ -15,10 +18,13 @@ from review.actions import (
     set_references,
     submit,
 )
-from review.actions.calibration import lacking_references, standing_of
+from review.actions.gate import standing_of
+from review.actions.instruments import add_instrument
+from review.actions.sights import lacking_references
+from review.instruments import builtin_instruments, load_instrument
 from review.items import Item
-from review.likeness import agreement, compare, likeness
-from review.models import Assignment, Rating, Reference, Study, StudyDialogue, StudyRater
+from review.likeness import Sight, agreement, compare, compare_sights, likeness
+from review.models import Assignment, Flag, Rating, Reference, Study, StudyDialogue, StudyRater
 from review.reference_files import (
     ReferenceFileError,
     ReferenceLine,
@@ -27,7 +33,8 @@ from review.reference_files import (
 )
 from review.wire import Answer
 from sqpsych_site.models import AuditEntry, User
-from tests.factories import make_dialogue, make_study
+from tests.factories import WHEN, make_dialogue, make_study
+from tests.review.forms import TOML
 
 SCALE = Item.model_validate(
     {"key": "a", "type": "scale", "label": "A", "min": 0, "max": 2, "allow_na": True}
@@ -69,16 +76,42 @@ def test_only_what_both_answered_is_compared() -> None:
     assert agreement(()) is None
 
 
+def test_flags_and_turns_are_compared_with_the_reference() -> None:
+    form = load_instrument(TOML, "trial")
+    safety = builtin_instruments()["safety"]
+    own = Sight({("warm", 1): "1", ("warm", 2): "0"}, {"boundary": "concern", "bias": "severe"})
+    raised = {"boundary": "severe", "collusion": "none"}
+    wanted = Sight({("warm", 2): "1", ("warm", 3): "1"}, raised)
+    [turn] = compare_sights(form, own, wanted)
+    assert (turn.item.key, turn.turn, turn.likeness) == ("warm", 2, 0.0)
+    found = {one.item.key: one for one in compare_sights(safety, own, wanted)}
+    assert {key: (one.own, one.other, one.likeness) for key, one in found.items()} == {
+        "boundary": ("concern", "severe", 0.5),
+        "bias": ("severe", "none", 0.0),
+        "collusion": ("none", "none", 1.0),
+    }
+    # Nothing was said about flags: none is held against the rater.
+    assert compare_sights(safety, own, Sight()) == ()
+    asked = Sight({("safety_problem", None): "no"})
+    assert [one.item.key for one in compare_sights(safety, own, asked)] == ["boundary", "bias"]
+
+
 # -- files ----------------------------------------------------------------------------------------
 
 HEAD = "dialogue,instrument,item,value,reason\n"
 
 
 def test_reference_file_is_read_and_written_back() -> None:
-    lines = [ReferenceLine("D001", "safety", "safety_problem", "yes", '=cmd "a", b', 2)]
+    lines = [
+        ReferenceLine("D001", "safety", "safety_problem", "yes", '=cmd "a", b', 2),
+        ReferenceLine("D001", "trial", "warm", "1", "", 3, turn=3),
+        ReferenceLine("D001", "safety", "", "none", "", 4, flag="boundary"),
+    ]
     text = write_references(lines)
-    assert (
-        text == HEAD.replace("\n", "\r\n") + 'D001,safety,safety_problem,yes,"\'=cmd ""a"", b"\r\n'
+    assert text == (
+        "dialogue,instrument,item,turn,flag,value,reason\r\n"
+        'D001,safety,safety_problem,,,yes,"\'=cmd ""a"", b"\r\n'
+        "D001,trial,warm,3,,1,\r\nD001,safety,,,boundary,none,\r\n"
     )
     assert read_references(b"\xef\xbb\xbf" + text.encode()) == lines
     assert read_references((HEAD + "D1,s,i,,no value yet\n").encode()) == []
@@ -98,6 +131,11 @@ def test_reference_file_is_read_and_written_back() -> None:
         ),
         (HEAD.encode() + b"D1,s,i,1," + b"x" * 4001, "Line 2: a reason has at most 4,000"),
         (b"x" * (2 * 1024 * 1024 + 1), "larger than 2 MB"),
+        (HEAD.encode() + b"D1,s,,1,\n", "Line 2: name either an item or a kind of flag."),
+        (
+            b"dialogue,instrument,item,turn,value,reason\nD1,s,i,x,1,\n",
+            "Line 2: the turn is no whole number.",
+        ),
     ],
 )
 def test_bad_reference_file_is_refused_in_one_sentence(content: bytes, sentence: str) -> None:
@@ -119,10 +157,12 @@ def study(rater: User, expert: User) -> Study:
     return trained(rater, expert)
 
 
-def trained(rater: User, expert: User, **values: Any) -> Study:
+def trained(
+    rater: User, expert: User, instruments: Sequence[Any] = ("safety",), **values: Any
+) -> Study:
     """Two training dialogues and one live one; the gate stands at 0.75. One item each: yes/no."""
     made = make_study(
-        [rater], [make_dialogue() for _ in range(3)], instruments=["safety"], gate=0.75, **values
+        [rater], [make_dialogue() for _ in range(3)], instruments=instruments, gate=0.75, **values
     )
     made.assignments.all().delete()
     Study.objects.filter(pk=made.pk).update(state="calibration")
@@ -300,24 +340,148 @@ def test_submit_leads_to_the_feedback(study, rater, coordinator, client_of):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        (("D003", "safety", "safety_problem", "no"), "“D003” is no training dialogue"),
-        (("D001", "other", "safety_problem", "no"), "“other” is no instrument"),
-        (("D001", "safety", "nothing", "no"), "“nothing” is no item"),
-        (("D001", "safety", "safety_problem", "7"), "takes Yes, No or Not sure only"),
+        ({"dialogue": "D003"}, "“D003” is no training dialogue"),
+        ({"instrument": "other"}, "“other” is no instrument"),
+        ({"item": "nothing"}, "“nothing” is no item"),
+        ({"value": "7"}, "takes Yes, No or Not sure only"),
+        ({"turn": 1}, "“safety_problem” is about the whole dialogue"),
+        ({"turn": 9}, "the dialogue has no turn 9"),
+        ({"item": "", "flag": "odd", "value": "none"}, "“odd” is no kind of flag"),
+        ({"item": "", "flag": "boundary", "value": "bad"}, "takes none, "),
+        ({"reason": "x" * 4001}, "a reason has at most 4,000 characters"),
     ],
 )
 def test_reference_that_cannot_be_is_refused_with_its_line(study, coordinator, line, sentence):
-    good = ReferenceLine("D002", "safety", "safety_problem", "no", "", 2)
+    good = ReferenceLine("D001", "safety", "safety_problem", "no", "", 2)
     with pytest.raises(Refused) as caught:
         set_references(
             study=study,
-            lines=[good, ReferenceLine(line[0], line[1], line[2], line[3], "", 3)],
+            lines=[good, replace(good, **{"dialogue": "D002", "line": 3, **line})],
             by=coordinator,
         )
     assert caught.value.sentence.startswith("Line 3: ")
     assert sentence in caught.value.sentence
     assert not Reference.objects.exists()
     assert not Rating.objects.exists()
+
+
+def test_experts_flags_become_the_reference_and_follow_corrections(study, rater, expert, client_of):
+    work = work_of(study, expert, "D001")
+    for severity, note in (("serious", "First."), ("severe", "Then."), ("concern", "")):
+        Flag.objects.create(assignment=work, category="boundary", severity=severity, note=note)
+    rate(study, expert, "D001", "yes", "It is in turn 2.")
+    row = Reference.objects.get(category="boundary")
+    assert (row.item, row.value, row.reason) == ("", "severe", "First.\nThen.")
+    rate(study, expert, "D002", "no")
+    rate(study, rater, "D001", "not_sure")
+    assert standing_of(study, rater.pk).agreement == 0.0
+    page = (
+        client_of(rater)
+        .get(reverse("review:feedback", args=[work_of(study, rater, "D001").uid]))
+        .content.decode()
+    )
+    for words in ("Flag: ", "<td>No flag</td>", "<td>Severe</td>", "First.<br>Then.", "0 of 2"):
+        assert words in page, words
+    reopen(uid=work.uid, by=expert)
+    Flag.objects.update(withdrawn_at="2026-03-02T09:00Z")
+    rate(study, expert, "D001", "not_sure")
+    assert not Reference.objects.filter(category="boundary").exists()
+
+
+def test_coordinator_gives_a_reference_in_the_raters_form(study, rater, coordinator, client_of):
+    browser = client_of(coordinator)
+    address = reverse("review:study_reference", args=[study.pk, "D001"])
+    text = browser.get(address).content.decode()
+    assert 'name="safety:safety_problem"' in text
+    assert "Um, hello." in text
+    given = {
+        "safety:safety_problem": "yes",
+        "safety:safety_problem:comment": "=Seen <b>late</b>.",
+        "flag.safety.boundary": "severe",
+        "flag.safety.boundary.reason": "Turn 2.",
+        "flag.safety.bias": "none",
+    }
+    answer = browser.post(address, given)
+    assert answer["Location"] == reverse("review:study_calibration", args=[study.pk])
+    found = Reference.objects.order_by("item", "category")
+    assert [(one.item or one.category, one.value, one.reason) for one in found] == [
+        ("bias", "none", ""),
+        ("boundary", "severe", "Turn 2."),
+        ("safety_problem", "yes", "=Seen <b>late</b>."),
+    ]
+    text = browser.get(address).content.decode()
+    assert "=Seen &lt;b&gt;late&lt;/b&gt;." in text
+    assert '<option value="severe" selected>' in text
+    # What is stored twice is written once; what is left out goes.
+    browser.post(address, given)
+    assert apps.get_model("review", "ReferenceEvent").objects.count() == 3
+    browser.post(address, {"safety:safety_problem": "no"})
+    assert [one.value for one in Reference.objects.all()] == ["no"]
+    assert "lacks a reference" in browser.get(answer["Location"]).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "Answer at least one question"),
+        ({"safety:safety_problem": "7"}, "takes Yes, No or Not sure only. Nothing was stored."),
+        ({"safety:safety_problem:comment": "Why?"}, "has a reason but no answer"),
+        ({"flag.safety.bias.reason": "Why?"}, "“bias” has a reason but no answer"),
+        ({"flag.safety.bias": "awful"}, "The flag “bias” takes none, "),
+        (
+            {"safety:safety_problem:comment": "\0"},
+            "cannot be stored",
+        ),
+    ],
+)
+def test_reference_form_says_what_is_wrong(study, coordinator, client_of, given, sentence):
+    address = reverse("review:study_reference", args=[study.pk, "D001"])
+    answer = client_of(coordinator).post(address, given)
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert not Reference.objects.exists()
+
+
+def test_references_of_a_study_that_is_over_stay(study, coordinator, client_of):
+    Study.objects.filter(pk=study.pk).update(state="closed")
+    browser = client_of(coordinator)
+    address = reverse("review:study_reference", args=[study.pk, "D001"])
+    assert "Store the reference" not in browser.get(address).content.decode()
+    answer = browser.post(address, {"safety:safety_problem": "no"})
+    assert (answer.status_code, Reference.objects.count()) == (422, 0)
+    for code in ("D003", "D999"):
+        missing = reverse("review:study_reference", args=[study.pk, code])
+        assert browser.get(missing).status_code == 404
+
+
+def test_turns_have_references_of_their_own(rater, expert, coordinator, client_of):
+    row = add_instrument(text=TOML, origin="trial.toml", by=None)
+    made = trained(rater, expert, instruments=[row])
+    address = reverse("review:study_reference", args=[made.pk, "D001"])
+    answer = client_of(coordinator).post(
+        address, {"trial:warm:t1": "1", "trial:warm:t2": "0", "trial:warm:t2:comment": "Cold."}
+    )
+    assert answer.status_code == 303
+    rows = Reference.objects.order_by("turn_number")
+    assert [(one.turn_number, one.value, one.reason) for one in rows] == [
+        (1, "1", ""), (2, "0", "Cold."),
+    ]  # fmt: skip
+    work = work_of(made, rater, "D001")
+    for turn in (1, 2):
+        Rating.objects.create(
+            assignment=work, instrument=row, item="warm", value="1", turn_number=turn
+        )
+    Assignment.objects.filter(pk=work.pk).update(
+        state="submitted", opened_at=WHEN, submitted_at=WHEN
+    )
+    assert standing_of(made, rater.pk).agreement == 0.5
+    page = client_of(rater).get(reverse("review:feedback", args=[work.uid])).content.decode()
+    assert "Turn 2: Was it warm?" in page
+    assert "Cold." in page
+    file = client_of(coordinator).get(reverse("review:reference_file", args=[made.pk]))
+    text = file.content.decode()
+    assert "D001,trial,warm,2,,0,Cold.\r\n" in text
+    assert "D002,trial,warm,2,,,\r\n" in text
 
 
 def test_frozen_study_keeps_its_codes_and_instruments(study):

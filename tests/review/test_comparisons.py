@@ -370,13 +370,36 @@ def test_results_page_and_files_agree(judged_study, researcher, client_of):
     text = browser.get(page).content.decode()
     assert "Pilot batch A" in text
     assert "<td>Pilot batch B</td>" in text
-    rows = browser.get(reverse("review:comparison_file", args=[judged_study.pk, "win_tie_loss"]))
+    rows = browser.get(
+        reverse("review:comparison_file", args=[judged_study.pk, "win_tie_loss", "csv"])
+    )
     table = list(csv.DictReader(io.StringIO(rows.content.decode("utf-8-sig"))))
     assert [(r["wins"], r["ties"], r["losses"], r["share"]) for r in table] == [
         ("6", "0", "2", "0.75")
     ]
-    unknown = reverse("review:comparison_file", args=[judged_study.pk, "other"])
-    assert browser.get(unknown).status_code == 404
+    for name, kind in (("other", "csv"), ("strengths", "exe")):
+        unknown = reverse("review:comparison_file", args=[judged_study.pk, name, kind])
+        assert browser.get(unknown).status_code == 404
+
+
+def test_figures_of_a_comparison_come_in_four_formats(judged_study, researcher, client_of):
+    browser = client_of(researcher)
+    text = browser.get(
+        reverse("review:comparison_results", args=[judged_study.pk])
+    ).content.decode()
+    beginnings = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "csv": b"\xef\xbb\xbf"}
+    for name in ("win_tie_loss", "win_rates", "strengths"):
+        for kind, beginning in beginnings.items():
+            address = reverse("review:comparison_file", args=[judged_study.pk, name, kind])
+            assert f'href="{address}"' in text
+            answer = browser.get(address)
+            assert answer.content.startswith(beginning), (name, kind)
+    rates = browser.get(
+        reverse("review:comparison_file", args=[judged_study.pk, "win_rates", "csv"])
+    ).content.decode("utf-8-sig")
+    [row] = csv.DictReader(io.StringIO(rates))
+    assert (row["estimate"], row["units"]) == ("0.75", "8")
+    assert row[""] == "Pilot batch A vs Pilot batch B"
 
 
 def test_export_has_a_row_for_each_judgment_under_codes_and_a_codebook(

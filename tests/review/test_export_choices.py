@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 import pytest
 from django.urls import reverse
 
+from review import actions
 from review.exports import Origin, export_table, export_to, export_zip
 from review.kept_figures import make_figures
 from review.models import Assignment, Flag, Rating, Study
@@ -271,6 +272,32 @@ def test_times_and_raters_tell_how_the_work_was_done(study, rater):
     one, two = rows(study, "raters")
     assert (one["rater"], one["assigned"], one["submitted"], one["flags"]) == ("R1", "6", "6", "2")
     assert (two["submitted"], two["active"], two["repeats"]) == ("5", "yes", "0")
+
+
+def test_backgrounds_of_raters_stand_beside_the_pseudonym(study, coordinator):
+    for profession in ("x", "  =psycho\ttherapist "):
+        actions.describe_rater(
+            study=study, code="R1", profession=profession, years=12, by=coordinator
+        )
+    one, two = rows(study, "raters")
+    assert (one["profession"], one["years"]) == ("'=psycho therapist", "12")
+    assert (two["profession"], two["years"]) == ("", "")
+    assert AuditEntry.objects.filter(action="study.describe_rater").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"code": "R9"}, "unknown_rater"),
+        ({"years": 71}, "years"),
+        ({"profession": "x" * 61}, "profession"),
+    ],
+)
+def test_background_that_cannot_be_is_refused(study, coordinator, change, code):
+    given = {"code": "R1", "profession": "x", "years": None, **change}
+    with pytest.raises(actions.Refused, match=code):
+        actions.describe_rater(study=study, by=coordinator, **given)
+    assert rows(study, "raters")[0]["profession"] == ""
 
 
 def test_calibration_is_a_file_of_its_own(study, rater):

@@ -831,7 +831,7 @@ def queries_of(action: Callable[[], object]) -> int:
     return len(found)
 
 
-QUERIES = 38
+QUERIES = 50
 
 
 @pytest.mark.parametrize("item_count", [1, 3])

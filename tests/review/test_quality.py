@@ -1,27 +1,33 @@
 """Progress and quality: exact figures for made-up raters, and the page."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from review import actions, kept_figures
+from review.kept_figures import data_state, make_figures
 from review.measures import Measure, StudyTable
-from review.models import Assignment, Flag, Rating, Study
+from review.models import Assignment, Flag, KeptFigures, Rating, Study
 from review.quality import (
     Done,
+    RaterQuality,
+    Sign,
     by_week,
     drift_of,
     forecast,
     rater_quality,
     splitting,
     straight_lines,
-    study_end,
 )
-from review.study_quality import quality_of
+from review.study_quality import Pace, lines_in, paces_of, raters_in, study_end
 from sqpsych_site.models import User
 from tests.factories import WHEN, assignments_of, make_dialogue, make_instrument, make_study
 
@@ -63,7 +69,8 @@ def test_rushed_is_less_than_skimming(seconds, signs, rushed):
     ],
 )
 def test_forecast_goes_on_at_the_pace_of_two_weeks(days, left, expected):
-    assert forecast([moment(day) for day in days], left, TODAY) == expected
+    recent = [date(2026, 3, day) for day in days if day > 6]
+    assert forecast(len(recent), min(recent, default=None), left, TODAY) == expected
 
 
 def test_straight_lines_need_five_answers():
@@ -110,11 +117,49 @@ def test_signs_name_what_is_worth_a_look():
     table = StudyTable(("R1", "R2"), codes, ("x",) * 8, np.ones((2, 8)), items)
     done = [Done("R1", code, n, moment(n + 1), 300, 5700) for n, code in enumerate(codes)]
     done += [Done("R2", code, n, moment(n + 1), 10, 5700) for n, code in enumerate(codes)]
-    one, two = rater_quality(table, done, {"R1": 4}, {}, date(2026, 3, 8))
+    one, two = rater_quality(table, done, {}, {})
     assert (one.minutes, one.rushed, one.lines, one.drift) == (5.0, 0.0, 1.0, -1.0)
-    assert two.signs == ["rushes", "straight lines", "grows milder"]
-    assert study_end([one, two]) == (date(2026, 3, 12), 0)
-    assert (one.left, two.ends) == (4, None)
+    assert two.signs == [
+        Sign("rushes", "100 % rushed; limit 20 %"),
+        Sign("straight lines", "100 % of the ratings; limit 20 %"),
+        Sign("grows milder", "+100 % of the scale against the others; limit 15 %"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kappa", "units", "marked"),
+    [(0.59, 5, True), (0.6, 5, False), (0.1, 4, False), (None, 9, False)],
+)
+def test_rater_who_disagrees_with_themselves_is_marked(kappa, units, marked):
+    found = RaterQuality("R1", repeats=[kappa, None, None, units, ""]).signs
+    why = f"kappa 0.59 with themselves on {units} repeats; limit 0.60"
+    assert found == ([Sign("unsteady", why)] if marked else [])
+
+
+@pytest.mark.parametrize(
+    ("shift", "low", "high", "word"),
+    [
+        (0.12, 0.03, 0.21, "milder on repeats"),
+        (-0.12, -0.21, -0.03, "stricter on repeats"),
+        (0.12, -0.01, 0.25, None),
+        (0.5, None, None, None),
+    ],
+)
+def test_rater_whose_second_answers_moved_is_marked(shift, low, high, word):
+    found = RaterQuality("R1", shift=shift, shift_low=low, shift_high=high).signs
+    assert [one.word for one in found] == ([word] if word else [])
+    if word == "milder on repeats":
+        assert found[0].why == "+12 % of the scale; its 95 % interval, +3 % to +21 %, lacks 0"
+
+
+def test_study_ends_with_the_last_rater_whose_pace_is_known():
+    paces = [
+        Pace("R1", 4, 4, date(2026, 3, 12)),
+        Pace("R2", 1, 0, None),
+        Pace("R3", 0, 2, None),
+    ]
+    assert study_end(paces) == (date(2026, 3, 12), 1)
+    assert study_end([]) == (None, 0)
 
 
 # -- a study ----------------------------------------------------------------------------------
@@ -142,31 +187,68 @@ def submit(work: Assignment, values: dict[str, str], day: int = 0) -> None:
     )  # fmt: skip
 
 
+def kept(study: Study) -> dict[str, Any]:
+    return dict(make_figures(study)["quality"])
+
+
 def test_study_is_read_with_its_pace_and_its_split_items(study):
-    found = quality_of(study, today=date(2026, 3, 4))
-    one, two = found.raters
-    assert (one.done, one.left, one.minutes) == (3, 0, 1.5)
+    one, two = paces_of(study, today=date(2026, 3, 4))
+    assert (one.rater, one.done, one.left) == ("R1", 3, 0)
     assert (two.done, two.left, two.ends) == (2, 1, date(2026, 3, 6))
-    assert (found.done, found.total, found.ends) == (5, 6, date(2026, 3, 6))
-    assert [(m.key, apart, of) for m, apart, of in found.splitting] == [
+    found = kept(study)
+    assert raters_in(found)["R1"].minutes == 1.5
+    assert [(row["key"], row["apart"], row["units"]) for row in found["splitting"]] == [
         ("c1_concise", 1, 2),
         ("c2_thinking_aloud", 1, 2),
         ("c3_closure", 1, 2),
     ]
-    assert dict(found.flags.lines)["Severe"] == (1,)
+    assert dict(lines_in(found, "flag_weeks").lines)["Severe"] == (1,)
+    assert json.loads(json.dumps(found)) == KeptFigures.objects.get().figures["quality"]
 
 
 def test_repeats_are_compared_with_the_raters_own_first_rating(study, rater):
     row = study.study_dialogues.get(code="D001")
+    before = data_state(study)
     extra = Assignment.objects.create(
         study=study, study_dialogue=row, rater=rater, position=9, kind="repeat"
     )
     submit(extra, {"c1_concise": "0", "c2_thinking_aloud": "0", "c3_closure": "2"})
-    one, two = quality_of(study).raters
+    after = data_state(study)
+    assert (before[0] != after[0], before[1], after[1]) == (True, 5, 5)
+    one, two = raters_in(kept(study)).values()
     assert one.repeats is not None
-    assert one.repeats.units == 1
+    assert one.repeats[3] == 1
+    assert one.shift == pytest.approx(1 / 3)
     assert two.repeats is None
-    assert one.done == 3
+    assert paces_of(study)[0].done == 3
+
+
+def test_new_rule_of_adjudication_makes_new_figures(study, coordinator):
+    before = data_state(study)
+    actions.plan_adjudication(study=study, limit=Decimal(2), flags=True, people=[], by=coordinator)
+    assert data_state(study) != before
+    assert kept(study)["limit"] == 2.0
+
+
+def test_page_of_a_large_study_shows_the_counts_of_now_and_waits_for_the_rest(
+    study, researcher, client_of, monkeypatch
+):
+    cache.clear()
+    monkeypatch.setattr(kept_figures, "AT_ONCE", 3)
+    path = reverse("review:quality", args=[study.pk])
+    client = client_of(researcher)
+    page = client.get(path).content.decode()
+    assert "The figures of 5 submitted ratings are being calculated" in page
+    assert 'hx-trigger="every 3s"' in page
+    assert "Items that split" not in page
+    assert page.split("<tbody>")[1].split("</tbody>")[0].count("<tr>") == 2
+    file = reverse("review:quality_file", args=[study.pk, "weeks", "csv"])
+    assert client.get(file)["Location"] == path
+    answer = client.post(reverse("review:results_now", args=[study.pk]), {"page": "quality"})
+    assert answer["Location"] == path
+    part = client.get(path, headers={"hx-request": "true"}).content.decode()
+    assert part.lstrip().startswith('<div id="quality" class="stack">')
+    assert "Items that split" in part
 
 
 def test_page_shows_raters_items_and_figures(study, researcher, client_of):
@@ -196,6 +278,7 @@ def test_page_asks_the_same_number_of_queries(study, rater):
     counts = []
     for one in (small, study):
         with CaptureQueriesContext(connection) as seen:
-            quality_of(one)
+            make_figures(one)
+            paces_of(one)
         counts.append(len(seen))
     assert counts[0] == counts[1]

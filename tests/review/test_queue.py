@@ -132,6 +132,14 @@ def test_practice_uses_the_studys_form_and_counts_for_nothing(rater, client_of):
     assert progress_by_study(rater)[study.pk].total == 1
 
 
+def test_practice_is_no_study_to_look_at(rater, administrator, client_of):
+    practice = start_practice(study=make_study([rater]), by=rater).study
+    names = ("study_detail", "study_design", "results", "quality", "study_exports")
+    for name in (*names, "adjudication_plan", "study_export", "study_key"):
+        address = reverse(f"review:{name}", args=[practice.pk])
+        assert client_of(administrator).get(address).status_code == 404, name
+
+
 def test_practice_can_be_done_again_and_ends_at_the_queue(rater, client_of):
     study = make_study([rater])
     browser = client_of(rater)

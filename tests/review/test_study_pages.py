@@ -270,6 +270,18 @@ def test_raters_are_invited_limited_and_removed_on_the_page(boss, people, make_u
     assert not study.assignments.filter(rater=people[0]).exists()
 
 
+def test_backgrounds_are_noted_on_the_raters_page(boss, people):
+    study = running(people)
+    given = {"action": "describe", "rater": "R2", "profession": "psychologist", "years": "4"}
+    text = boss.post(url("study_raters", study), given, follow=True).content.decode()
+    assert "Noted for R2." in text
+    assert 'name="profession" maxlength="60" value="psychologist"' in text
+    for wrong in ({"years": "many"}, {"rater": "R9"}):
+        text = boss.post(url("study_raters", study), given | wrong, follow=True).content.decode()
+        assert "Noted for" not in text
+    assert study.study_raters.get(code="R2").years == 4
+
+
 def test_page_offers_to_give_on_what_was_handed_back(boss, people):
     study = running(people)
     assert "make-up" not in text_of(boss, "study_raters", study)
@@ -311,10 +323,15 @@ def test_references_are_loaded_from_the_file_that_the_page_gives(boss, people):
     study = running(people, training=[make_dialogue()], gate=0.5)
     code = study.study_dialogues.get(training=True).code
     assert f"{code} lacks a reference" in text_of(boss, "study_calibration", study)
-    file = boss.get(url("reference_file", study))
-    blank = f"dialogue,instrument,item,value,reason\r\n{code},safety,safety_problem,,\r\n"
-    assert file.content.decode() == blank
-    answer = blank.replace("safety_problem,,", "safety_problem,no,Nothing there.")
+    blank = boss.get(url("reference_file", study)).content.decode()
+    lines = blank.splitlines()
+    assert lines[:3] == [
+        "dialogue,instrument,item,turn,flag,value,reason",
+        f"{code},safety,safety_problem,,,,",
+        f"{code},safety,,,risk_cue_missed,,",
+    ]
+    assert len(lines) == 19  # the question, and 17 kinds of flag
+    answer = blank.replace("safety_problem,,,,", "safety_problem,,,no,Nothing there.")
     sent = {"file": SimpleUploadedFile("r.csv", answer.encode()), "action": "load"}
     assert boss.post(url("study_calibration", study), sent).status_code == 303
     assert Reference.objects.get().reason == "Nothing there."
@@ -368,5 +385,5 @@ def test_calibration_page_asks_the_same_number_of_queries(
     people = [make_user("rater", username=f"q{n}") for n in range(count + 1)]
     study = running(people, training=[make_dialogue()])
     boss.get(url("study_calibration", study))
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(19):
         boss.get(url("study_calibration", study))

@@ -322,7 +322,7 @@ TABLE: dict[str, Address] = {
     "review:comparison_create": Address(MANAGERS, MANAGERS_REFUSED),
     "review:comparison_results": Address(STAFF, "405", lambda s: [s.duel.pk], missing=(0,)),
     "review:comparison_file": Address(
-        STAFF, "405", lambda s: [s.duel.pk, "win_tie_loss"], missing=(0, "win_tie_loss")
+        STAFF, "405", lambda s: [s.duel.pk, "win_rates", "csv"], missing=(0, "win_rates", "csv")
     ),
     # -- review: instruments
     "review:instrument_list": Address(STAFF, "403 422 403 422"),
@@ -358,6 +358,13 @@ TABLE: dict[str, Address] = {
         lambda s: {"action": "clear", "rater": s.study.study_raters.all()[0].code},
         missing=(0,),
     ),
+    "review:study_reference": Address(
+        MANAGERS,
+        MANAGE,
+        lambda s: [s.study.pk, "T001"],
+        lambda _: {f"{EXPERT}:{ITEM}": "1"},
+        missing=(0, "T001"),
+    ),
     "review:reference_file": Address(MANAGERS, "405", study, missing=(0,)),
     "review:study_export": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
     "review:study_key": Address(STAFF, "405", study, missing=(0,), rests=EXPORT),
@@ -379,9 +386,13 @@ TABLE: dict[str, Address] = {
     "review:adjudication_plan": Address(
         MANAGERS, MANAGE, study, lambda _: {"limit": "1"}, missing=(0,)
     ),
-    "review:quality": Address(STAFF, "405", study, missing=(0,)),
+    "review:quality": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
     "review:quality_file": Address(
-        STAFF, "405", lambda s: [s.study.pk, "weeks", "csv"], missing=(0, "weeks", "csv")
+        STAFF,
+        "405",
+        lambda s: [s.study.pk, "weeks", "csv"],
+        missing=(0, "weeks", "csv"),
+        rests=KEPT,
     ),
     "review:results": Address(STAFF, "405", study, missing=(0,), rests=KEPT),
     "review:scores": Address(STAFF, "405", study, missing=(0,), rests=KEPT),

@@ -155,6 +155,7 @@ def make_scene() -> Scene:
         contact="Dr Field, 555 0100",
         created_by=people[Role.COORDINATOR],
     )
+    StudyDialogue.objects.create(study=study, dialogue=make_dialogue(), code="T001", training=True)
     mine, second = assignments_of(study, people[Role.RATER])
     foreign, returned = assignments_of(study, colleague)
     foreign_flag = _judge_as_colleague(foreign, returned)
