@@ -16,14 +16,20 @@ if TYPE_CHECKING:
     from sqpsych_site.models import User
 
 
+@pytest.fixture(scope="session", autouse=True)
+def static_root() -> None:
+    """The folder of static files, before any web server looks for it."""
+    from django.conf import settings
+
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> Iterator[None]:
     """Bring the local PostgreSQL up before the test database is made, unless one is given."""
     from django.conf import settings
 
     from sqpsych_site.local import postgres
-
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
     if "DATABASE_URL" in os.environ:
         yield

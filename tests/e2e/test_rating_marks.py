@@ -4,10 +4,13 @@ import json
 import random
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from review import wire
+from review.actions import save
 from review.models import Assignment, Evidence, Flag
 from sqpsych_site.models import User
 from tests.e2e.rating_page import (
@@ -134,41 +137,73 @@ def test_evidence_by_selection_and_by_turn(page: Page, live_server: Any, rater: 
     expect(page.locator("#turn-3 mark.flagged")).to_have_text(texts[2][:4])
 
 
-def test_200_hostile_texts_are_text_and_keep_their_offsets(
+def hostile_dialogues(count: int) -> list[list[str]]:
+    """Two turns each; among them one with a turn of 1 MB, one of 500 turns, one of all parts."""
+    texts = iter(hostile_texts(2 * count))
+    dialogues = [[next(texts), next(texts)] for _ in range(count)]
+    dialogues[50] = ["x" * 1_000_000, "🙂" * 1000]
+    dialogues[100] = ["Hm. 🙂"] * 500
+    dialogues[150] = [*PARTS, "".join(PARTS)]
+    return dialogues
+
+
+# What the browser makes of a rating page's markup: its utterances, and elements in them but marks.
+PARSED = """async (path) => {
+    const html = await (await fetch(path)).text();
+    const page = new DOMParser().parseFromString(html, "text/html");
+    return {
+        title: page.title,
+        said: [...page.querySelectorAll(".said")].map((one) => one.textContent),
+        marked: [...page.querySelectorAll(".said mark")].map((one) => one.textContent),
+        foreign: page.querySelectorAll(".said :not(mark), .said mark *").length,
+    };
+}"""
+
+
+def test_200_hostile_dialogues_are_text_and_keep_their_offsets(
     page: Page, live_server: Any, rater: User
 ) -> None:
-    texts = hostile_texts(200)
-    assignments = give_work(rater, [texts, ["x" * 1_000_000, "🙂" * 1000], ["Hm. 🙂"] * 500])
-    open_page(page, live_server, assignments[0])
-    shown = page.evaluate("[...document.querySelectorAll('.said')].map((one) => one.textContent)")
-    assert shown == texts
-    assert page.locator(".said *").count() == 0
-    assert page.title() == "Dialogue D001 · SQPsych"
+    dialogues = hostile_dialogues(200)
     chance = random.Random(3)
-    for turn, text in enumerate(texts, start=1):
+    wanted = {}
+    for number, assignment in enumerate(give_work(rater, dialogues)):
+        texts = dialogues[number]
+        turn = chance.randint(1, len(texts))
+        text = texts[turn - 1]
         start = chance.randrange(len(text))
-        end = chance.randrange(start + 1, len(text) + 1)
-        [found] = page.evaluate(SELECT, [turn, start, end])
-        assert found == {"turn": turn, "start": start, "end": end}, json.dumps(text)
-        if turn % 10 == 0:
-            press(page, "e")
-            covered = page.locator(f"#turn-{turn} mark").evaluate("(one) => one.textContent")
-            assert covered == text[start:end]
-            # And marks already drawn do not move the offsets of the next.
-            [found] = page.evaluate(SELECT, [turn, start, end])
-            assert found == {"turn": turn, "start": start, "end": end}
+        end = chance.randrange(start + 1, min(len(text), start + 5000) + 1)
+        wanted[assignment.pk] = [turn, start, end]
+        if number % 10:  # every tenth as a rater does it, the others as the page's script does
+            place = {"turn": turn, "start": start, "end": end}
+            new = {"key": uuid4(), "uid": uuid4(), "instrument": EXPERT, "item": KEYS[0]}
+            mark = wire.Evidence.model_validate(new | place)
+            [told] = save(uid=assignment.uid, by=rater, operations=[mark]).results
+            assert told["status"] == 200, told
+        else:
+            select_and_mark(page, live_server, assignment, wanted[assignment.pk], text)
+        shown = page.evaluate(PARSED, f"/review/{assignment.uid}/")
+        assert shown == {
+            "title": f"Dialogue {assignment.code} · SQPsych",
+            "said": texts,
+            "marked": [text[start:end]],
+            "foreign": 0,
+        }
+    rows = Evidence.objects.values_list("assignment", "turn_number", "start", "end")
+    assert {key: place for key, *place in rows} == wanted
+
+
+def select_and_mark(
+    page: Page, live_server: Any, assignment: Assignment, wanted: list[int], text: str
+) -> None:
+    """Select a passage in the browser and attach it to the first item."""
+    turn, start, end = wanted
+    place = {"turn": turn, "start": start, "end": end}
+    open_page(page, live_server, assignment)
+    assert page.evaluate(SELECT, wanted) == [place], json.dumps(text)
+    press(page, "e")
+    covered = page.locator(f"#turn-{turn} mark").evaluate("(one) => one.textContent")
+    assert covered == text[start:end]
+    # A mark already drawn does not move the offsets of the next.
+    assert page.evaluate(SELECT, wanted) == [place], json.dumps(text)
+    press(page, "1")
     expect_saved(page)
-    for _item, turn, first, last in spans(assignments[0]):
-        marked = page.locator(f"#turn-{turn} mark").text_content()
-        assert marked == texts[turn - 1][first:last]
-    # A megabyte in one turn, and 500 turns.
-    open_page(page, live_server, assignments[1])
-    assert page.evaluate(SELECT, [2, 999, 1000]) == [{"turn": 2, "start": 999, "end": 1000}]
-    press(page, "e", "2")
-    expect_saved(page)
-    assert spans(assignments[1]) == [(KEYS[0], 2, 999, 1000)]
-    open_page(page, live_server, assignments[2])
-    page.evaluate(SELECT, [500, 4, 5])
-    press(page, "e", "1")
-    expect_saved(page)
-    assert spans(assignments[2]) == [(KEYS[0], 500, 4, 5)]
