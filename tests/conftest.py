@@ -9,6 +9,8 @@ import psycopg
 import psycopg.sql
 import pytest
 
+from tests.people import password_hash
+
 if TYPE_CHECKING:
     from django.test import Client
 
@@ -60,9 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "e2e" in item.path.parts)
 
 
-PASSWORD = "a long enough password"
-
-
 @pytest.fixture
 def make_user(db: None) -> "Callable[..., User]":
     """Make a person: ``make_user("rater", username=...)``."""
@@ -70,7 +69,7 @@ def make_user(db: None) -> "Callable[..., User]":
 
     def make(role: str = "rater", username: str | None = None) -> User:
         name = username or f"{role}{User.objects.count() + 1}"
-        return User.objects.create_user(username=name, password=PASSWORD, role=role)
+        return User.objects.create(username=name, password=password_hash(), role=role)
 
     return make
 

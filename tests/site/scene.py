@@ -52,11 +52,11 @@ from sqpsych_site import audit
 from sqpsych_site.models import ServiceState, User
 from sqpsych_site.roles import Role
 from tests.factories import WHEN, assignments_of, make_dialogue, make_instrument, make_study
+from tests.people import password_hash
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 EXPERT = "sqpsych-expert"
 ITEM = "t1_key_thoughts"
-PASSWORD = "a long enough password"
 ROLES = tuple(Role)
 
 HIDDEN = {
@@ -141,7 +141,9 @@ def signed_in(person: User, **options: bool) -> Client:
 def make_scene() -> Scene:
     """Store one of everything."""
     people = _people()
-    colleague = User.objects.create_user("hiddencolleague", password=PASSWORD, role=Role.RATER)
+    colleague = User.objects.create(
+        username="hiddencolleague", password=password_hash(), role=Role.RATER
+    )
     endpoint = _endpoint()
     profile_set, profile = _profile(people[Role.COORDINATOR])
     batch, arm = _batch(profile_set, people[Role.COORDINATOR])
@@ -212,7 +214,9 @@ def _upload(by: User) -> Upload:
 def _people() -> dict[str, User]:
     names = {Role.RATER: "anna", Role.COORDINATOR: "hiddencoordinator"}
     return {
-        role: User.objects.create_user(names.get(role, role.value), password=PASSWORD, role=role)
+        role: User.objects.create(
+            username=names.get(role, role.value), password=password_hash(), role=role
+        )
         for role in ROLES
     }
 
@@ -446,7 +450,6 @@ __all__ = [
     "HIDDEN",
     "ITEM",
     "NOWHERE",
-    "PASSWORD",
     "ROLES",
     "TEXTS",
     "ContentType",
