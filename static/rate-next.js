@@ -84,58 +84,94 @@
   });
 
   // -- submit, and the next dialogue ---------------------------------------------------------------
-  let next = null; // {after, uid, html}: fetched ahead
+  // The next dialogue is fetched and built ahead. Submitting shows it at once; should the server
+  // not take the rating after all, the dialogue before it comes back as it was.
+  let next = null; // {after, uid, part, title, url}
+  let sending = false;
+  const asked = { "X-Requested-With": "fetch", "HX-Request": "true" };
+  function built(html) {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    const { title } = page;
+    const part = document.adoptNode(page.getElementById("workspace"));
+    part.querySelector("title")?.remove();
+    return { part, uid: part.dataset.uid, title };
+  }
   async function ahead() {
     const uid = rate.uid();
     if (rate.readOnly() || next?.after === uid || rate.items().filter(rate.isOpen).length > rate.items().length / 2) return;
     next = { after: uid };
-    const reply = await fetch(`${texts.root}${uid}/next/`, { headers: { "X-Requested-With": "fetch", "HX-Request": "true" } }).catch(() => null);
+    const reply = await fetch(`${texts.root}${uid}/next/`, { headers: asked }).catch(() => null);
     if (reply?.status !== 200 || next.after !== uid) return;
-    const html = await reply.text();
-    const found = /data-uid="([0-9a-f-]{36})"/.exec(html);
-    if (found) next = { after: uid, uid: found[1], html };
+    next = { after: uid, url: reply.headers.get("HX-Push-Url"), ...built(await reply.text()) };
   }
-  let ready = false;
+  function show({ part, title, url }) {
+    $("#workspace").replaceWith(part);
+    document.title = title;
+    if (url && url !== location.pathname) history.pushState(null, "", url);
+    rate.begin();
+    if (document.activeElement !== document.body) return;
+    part.tabIndex = -1;
+    part.focus({ preventScroll: true });
+  }
+  // What this page knows of it: every answer and passage that is asked for is there.
+  const complete = () => rate.items().every((item) => !rate.isOpen(item) && !item.classList.contains("lacking")
+    && !("passage" in item.dataset && item.dataset.value && !rate.marks.of(item.id).length));
   rate.submit = () => {
     const field = document.activeElement;
     if (rate.textField(field)) rate.giveText(field);
-    if (rate.readOnly() || !$("#submit")) return;
-    rate.outbox.whenEmpty((clear) => {
-      if (!clear) return $("[data-settle]")?.focus();
-      ready = true;
-      $("#rating").requestSubmit($("#submit"));
-      ready = false;
-    });
+    if (rate.readOnly() || sending || !$("#submit")) return;
+    rate.outbox.whenEmpty((clear) => (clear ? submit() : $("[data-settle]")?.focus()));
   };
+  async function submit() {
+    const before = { part: $("#workspace"), uid: rate.uid(), title: document.title, url: location.pathname };
+    const shown = next?.after === before.uid && next.part && complete() ? next : null;
+    const headers = shown ? { ...asked, "X-Prefetched": shown.uid } : asked;
+    const form = $("#rating");
+    sending = true;
+    rate.bar("saving", texts.submitting);
+    const send = () => {
+      const body = new FormData();
+      body.set("action", "submit");
+      body.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+      return fetch(form.getAttribute("action"), { method: "POST", headers, body, signal: AbortSignal.timeout(20_000) }).catch(() => null);
+    };
+    let coming = send();
+    if (shown) {
+      tellTime();
+      show(shown);
+    }
+    let reply = await coming;
+    if (reply?.status === 403 && (await rate.outbox.renew(before.uid)) === 200) {
+      form.elements.csrfmiddlewaretoken.value = rate.outbox.token();
+      reply = await send();
+    }
+    sending = false;
+    const here = rate.uid() === (shown ?? before).uid; // not gone on by hand meanwhile
+    const elsewhere = reply?.headers.get("HX-Redirect");
+    if (elsewhere) return location.assign(elsewhere);
+    if (reply?.status === 204 && reply.headers.get("X-Next") === shown?.uid) return;
+    const told = [200, 409, 422].includes(reply?.status) && built(await reply.text());
+    if (shown && here && reply?.status !== 200) {
+      next = shown;
+      show(before);
+    }
+    if (told) {
+      if (!shown && reply.ok) tellTime();
+      return show({ ...told, url: reply.headers.get("HX-Push-Url") });
+    }
+    const why = { 401: texts.signIn, 404: texts.gone }[reply?.status] ?? texts.unsubmitted;
+    rate.bar("kept", why);
+    rate.say(why);
+  }
   // Everything that waits goes first, so that nothing is missing when the server looks.
   document.addEventListener("submit", (event) => {
-    if (event.target.id !== "rating" || ready) return;
+    if (event.target.id !== "rating") return;
     event.preventDefault();
-    event.stopImmediatePropagation();
     rate.submit();
   }, true);
-  document.addEventListener("htmx:configRequest", (event) => {
-    if (event.target.id !== "rating") return;
-    // All answers are stored already. The button stands outside the form, where htmx misses it.
-    for (const name of [...event.detail.formData.keys()]) event.detail.formData.delete(name);
-    event.detail.formData.set("action", "submit");
-    if (next?.uid && next.after === rate.uid()) event.detail.headers["X-Prefetched"] = next.uid;
-    rate.bar("saving", texts.submitting);
+  addEventListener("popstate", () => {
+    if (rate.uid() && !location.pathname.includes(rate.uid())) location.reload();
   });
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.target.id === "workspace" && event.detail.xhr.status < 300) tellTime();
-    const uid = event.detail.xhr.getResponseHeader("X-Next");
-    if (event.detail.xhr.status !== 204 || !uid || uid !== next?.uid) return;
-    event.detail.shouldSwap = true;
-    event.detail.serverResponse = next.html;
-  });
-  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
-    document.addEventListener(name, (event) => {
-      if (event.target.id !== "rating") return;
-      rate.bar("kept", event.detail.xhr?.status === 401 ? texts.signIn : texts.noAnswer);
-      rate.say(texts.noAnswer);
-    });
-  }
 
   function begin() {
     time = { visit: rate.outbox.uuid(), at: Date.now(), told: Date.now(), seen: true, active: 0, paused: 0 };
@@ -145,5 +181,5 @@
     if (Date.now() - time.told > 60_000) tellTime();
   }
 
-  Object.assign(rate, { catchUp, ahead, keepTime, begunTime: begin });
+  Object.assign(rate, { built: () => Boolean(next?.part), submitting: () => sending, catchUp, ahead, keepTime, begunTime: begin });
 })();

@@ -242,6 +242,6 @@
   addEventListener("pagehide", () => { if (!busy) pump(true); });
   addEventListener("beforeunload", (event) => { if (unsent() && !cipher) event.preventDefault(); });
 
-  rate.outbox = { start, add, waiting, held, forget, whenEmpty, now, unsent, uuid, useToken,
+  rate.outbox = { start, add, waiting, held, forget, whenEmpty, now, unsent, uuid, useToken, renew, token: () => token,
     kept: () => Boolean(cipher), trouble: () => trouble, busy: () => busy };
 })();

@@ -345,8 +345,7 @@
     }
     rate.state();
   }
-  Object.assign(rate, { readOnly, itemOf, adopt, fill, steps, bar, isOpen, giveText, textField });
-  for (const name of ["htmx:afterSettle", "htmx:historyRestore"]) document.addEventListener(name, begin);
+  Object.assign(rate, { begin, readOnly, itemOf, adopt, fill, steps, bar, isOpen, giveText, textField });
   begin();
   rate.outbox.start().then(resume);
 })();

@@ -134,10 +134,13 @@ def _place(row: Flag | Evidence) -> dict[str, int | None]:
 @require(Verb.RATE)
 @gzip_page
 def next_up(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
-    """The workspace of the dialogue that follows this one, without marking it opened; 204: none."""
+    """The workspace of the dialogue that follows this one, without marking it opened.
+
+    204 when there is none, or when something else comes before it.
+    """
     here = assignment_of(request.user, uid)
     following = actions.next_assignment(by=request.user, after=here)
-    if following is None:
+    if following is None or actions.after_submit(here) is not None:
         return HttpResponse(status=204)
     context = rating_context(assignment_of(request.user, following.uid))
     response = render(request, "review/rate.html#workspace", context)

@@ -21,9 +21,8 @@ from tests.e2e.rating_page import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-# All that is in the browser's storage, but for htmx's note of the address it is at.
-STORED = """() => Object.entries({...localStorage, ...sessionStorage})
-    .filter(([name]) => !name.startsWith('htmx-')).flat().join(' ')"""
+# All that is in the browser's storage.
+STORED = "() => Object.entries({...localStorage, ...sessionStorage}).flat().join(' ')"
 
 
 @pytest.fixture
@@ -181,6 +180,82 @@ def test_undo_and_redo_work_across_a_reload(
     expect(page.locator("#open-count")).to_have_text("19 items are open")
     press(page, "u")
     expect(page.locator("#save-state")).to_have_text("There is nothing to undo.")
+
+
+def test_rating_that_could_not_be_submitted_comes_back(
+    page: Page, live_server: Any, work: list[Assignment], expected_errors: list[str]
+) -> None:
+    expected_errors += ["ERR_FAILED"]
+    open_page(page, live_server, work[0])
+    press(page, *"1" * 18, "n")
+    expect_saved(page)
+    page.wait_for_function("() => rate.built()")
+    how = {"now": "away"}
+
+    def answer(route: Route) -> None:
+        if route.request.method != "POST" or how["now"] == "well":
+            return route.continue_()
+        if how["now"] == "cut":
+            route.fetch()
+        return route.abort()
+
+    page.route(f"**/review/{work[0].uid}/", answer)
+    h1, state = page.locator("h1"), page.locator("#save-state")
+    # No answer: the rating is there again, as it was, and says so.
+    press(page, "Control+Enter")
+    expect(state).to_contain_text("Not submitted: the server does not answer.")
+    expect(h1).to_have_text("Dialogue 1 of 2")
+    assert page.url.endswith(f"/review/{work[0].uid}/")
+    expect(page.locator("#rating input.value[value='1']:checked")).to_have_count(18)
+    assert [one.state for one in Assignment.objects.order_by("position")] == ["started", "due"]
+    # The study was paused: the server's own words, on the rating that is not submitted.
+    how["now"] = "well"
+    study = work[0].study
+    study.state = "paused"
+    study.save()
+    press(page, "Control+Enter")
+    expect(page.locator(".answer [role=alert]")).to_be_visible()
+    expect(h1).to_have_text("Dialogue 1 of 2")
+    assert Assignment.objects.filter(state="submitted").count() == 0
+    study.state = "running"
+    study.save()
+    # It arrived, but the answer was lost: the page finds out by itself.
+    how["now"] = "cut"
+    press(page, "Control+Enter")
+    expect(state).to_have_text("Submitted")
+    expect(h1).to_have_text("Dialogue 1 of 2")
+    assert [one.state for one in Assignment.objects.order_by("position")] == [
+        "submitted",
+        "started",
+    ]
+
+
+def test_next_dialogue_is_there_before_the_server_has_answered(
+    page: Page, live_server: Any, work: list[Assignment]
+) -> None:
+    open_page(page, live_server, work[0])
+    press(page, *"1" * 18, "n")
+    expect_saved(page)
+    page.wait_for_function("() => rate.built()")
+    held: list[Route] = []
+    page.route(f"**/review/{work[0].uid}/", lambda route: held.append(route))
+    press(page, "Control+Enter")
+    expect(page.locator("h1")).to_have_text("Dialogue 2 of 2")
+    assert page.url.endswith(f"/review/{work[1].uid}/")
+    assert page.title() == f"Dialogue {work[1].code} · SQPsych"
+    # What is given here meanwhile is kept, whatever becomes of the one before.
+    press(page, "2")
+    expect(item(page, KEYS[0]).locator("input[value='2']")).to_be_checked()
+    expect_saved(page)
+    [route] = held
+    route.continue_()
+    page.wait_for_function("() => !rate.submitting()")
+    assert values(work[1]) == {KEYS[0]: "2"}
+    expect(page.locator("h1")).to_have_text("Dialogue 2 of 2")
+    assert [one.state for one in Assignment.objects.order_by("position")] == [
+        "submitted",
+        "started",
+    ]
 
 
 def test_time_counts_while_the_page_is_in_use_and_pauses_apart(
