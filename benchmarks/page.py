@@ -124,6 +124,7 @@ def _ratings(table: Table, browser: Any, base: str, cookie: str, uids: list[str]
     page.goto(f"{base}/review/{uids[0]}/", wait_until="networkidle")
     times = []
     for _ in range(DIALOGUES - 1):
+        page.wait_for_timeout(300)
         for number in range(18):
             page.keyboard.press(str(number % 3))
         page.keyboard.press("n")
@@ -137,12 +138,13 @@ def _ratings(table: Table, browser: Any, base: str, cookie: str, uids: list[str]
         milliseconds(percentile(times, 0.5)),
         f"p95 {high}; best rival 72 ms",
     )
-    table.add("a save, with headers", f"{up} B up, {down} B down", "largest of all")
+    table.add("a save, with headers", f"{up} B up, {down} B down", "largest of those with one answer")
     context.close()
 
 
 def _note(sizes: list[tuple[int, int]], request: Any) -> None:
-    if request.url.endswith("/save/"):
+    # Answers given faster than the server takes them go out together: those are not one save.
+    if request.url.endswith("/save/") and len(request.post_data_json["ops"]) == 1:
         size = request.sizes()
         sizes.append(
             (

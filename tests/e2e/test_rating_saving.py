@@ -238,7 +238,11 @@ def test_next_dialogue_is_there_before_the_server_has_answered(
     expect_saved(page)
     page.wait_for_function("() => rate.built()")
     held: list[Route] = []
-    page.route(f"**/review/{work[0].uid}/", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**/review/{work[0].uid}/", hold)
     press(page, "Control+Enter")
     expect(page.locator("h1")).to_have_text("Dialogue 2 of 2")
     assert page.url.endswith(f"/review/{work[1].uid}/")
