@@ -124,7 +124,7 @@ def _ratings(table: Table, browser: Any, base: str, cookie: str, uids: list[str]
     page.goto(f"{base}/review/{uids[0]}/", wait_until="networkidle")
     times = []
     for _ in range(DIALOGUES - 1):
-        page.wait_for_timeout(300)
+        page.wait_for_timeout(300)  # what the page asks for in the background is over
         for number in range(18):
             page.keyboard.press(str(number % 3))
         page.keyboard.press("n")
