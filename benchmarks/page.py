@@ -138,7 +138,9 @@ def _ratings(table: Table, browser: Any, base: str, cookie: str, uids: list[str]
         milliseconds(percentile(times, 0.5)),
         f"p95 {high}; best rival 72 ms",
     )
-    table.add("a save, with headers", f"{up} B up, {down} B down", "largest of those with one answer")
+    table.add(
+        "a save, with headers", f"{up} B up, {down} B down", "largest of those with one answer"
+    )
     context.close()
 
 
