@@ -1,11 +1,10 @@
 """Exports and results of a large study; beside them PostgreSQL's own COPY of the same rows."""
 
-import resource
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.setting import in_a_process
+from benchmarks.setting import in_a_process, peak_memory
 from benchmarks.table import Table, milliseconds, percentile
 
 DIALOGUES, RATERS, TURNS = 2000, 3, 30
@@ -129,7 +128,7 @@ def _export(study_id: int, name: str) -> tuple[int, int, float, float, float]:
     from review.tables import Options
 
     study = Study.objects.get(pk=study_id)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_memory()
     origin, options = Origin(by=None, via="benchmark"), Options()
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
@@ -142,7 +141,7 @@ def _export(study_id: int, name: str) -> tuple[int, int, float, float, float]:
             files = export_to(studies=study, directory=Path(folder), options=options, origin=origin)
             seconds = time.perf_counter() - begun
             rows, size = sum(one.rows for one in files), sum(one.bytes for one in files)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     return rows, size, seconds, before, peak
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db.models import QuerySet
 
 from review.actions.rating import definition_of
+from review.actions.sights import worse
 from review.disputes import Dispute, Spot, dispute_key, flag_disputes, item_disputes
 from review.models import (
     Adjudication,
@@ -113,7 +114,7 @@ def _cases(study: Study, dialogues: QuerySet[StudyDialogue]) -> list[Case]:
         link.instrument
         for link in study.study_instruments.select_related("instrument").order_by("position")
     ]
-    answers, flags = _answers(works), _flags(works)
+    answers, flags = _answers(works), _flags(works, forms)
     decided = _decided(rows)
     plan, cases = plan_of(study), []
     for pk, row in rows.items():
@@ -152,13 +153,17 @@ def _answers(
     return found
 
 
-def _flags(works: Mapping[int, tuple[int, str]]) -> Mapping[int, dict[str, dict[str, str]]]:
-    """dialogue -> category -> rater -> severity (the last given, where there are several)."""
+def _flags(
+    works: Mapping[int, tuple[int, str]], forms: Sequence[Instrument]
+) -> Mapping[int, dict[str, dict[str, str]]]:
+    """dialogue -> category -> rater -> the worst severity given."""
+    form = next((one for one in map(definition_of, forms) if one.safety), None)
     found: dict[int, dict[str, dict[str, str]]] = defaultdict(dict)
     rows = Flag.objects.filter(assignment__in=list(works), withdrawn_at=None).order_by("pk")
     for work, category, severity in rows.values_list("assignment", "category", "severity"):
         dialogue, rater = works[work]
-        found[dialogue].setdefault(category, {})[rater] = severity
+        there = found[dialogue].setdefault(category, {})
+        there[rater] = worse(form, there.get(rater), severity) if form else severity
     return found
 
 

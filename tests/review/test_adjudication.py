@@ -168,7 +168,12 @@ def test_flags_are_disputed_unless_the_plan_says_no(study, senior, coordinator, 
     work = assignments_of(study, rater)[1]
     raised = Flag.objects.create(assignment=work, category="boundary", severity="serious")
     found = {case.dialogue.code: case for case in cases_of(study, senior)}
-    assert [one.key for one in found["D002"].disputes] == ["safety.flag.boundary"]
+    [dispute] = found["D002"].disputes
+    assert (dispute.key, dispute.answers["R1"]) == ("safety.flag.boundary", "serious")
+    milder = Flag.objects.create(assignment=work, category="boundary", severity="concern")
+    [dispute] = case_of(study, senior, "D002").disputes
+    assert dispute.answers["R1"] == "serious"  # the worst that the rater gave
+    Flag.objects.filter(pk=milder.pk).update(withdrawn_at=WHEN)
     Flag.objects.filter(pk=raised.pk).update(withdrawn_at=WHEN)
     assert len(cases_of(study, senior)) == 1
     Flag.objects.filter(pk=raised.pk).update(withdrawn_at=None)
