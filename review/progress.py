@@ -27,6 +27,7 @@ from review.models import (
     DATA_KINDS,
     Assignment,
     AssignmentState,
+    Comparison,
     Flag,
     Instrument,
     Rating,
@@ -65,15 +66,17 @@ class Counts:
 
 
 def counts_by_study(studies: Iterable[int]) -> dict[int, Counts]:
-    """Study id -> assignments by state. One query, from an index alone."""
-    rows = (
-        Assignment.objects.filter(study__in=list(studies), kind__in=DATA_KINDS)
-        .order_by()
-        .values_list("study_id", "state")
-        .annotate(n=Count("*"))
+    """Study id -> assignments, or comparisons of two, by state. One query, from indexes alone."""
+    chosen = list(studies)
+    works, pairs = (
+        rows.order_by().values_list("study_id", "state").annotate(n=Count("*"))
+        for rows in (
+            Assignment.objects.filter(study__in=chosen, kind__in=DATA_KINDS),
+            Comparison.objects.filter(study__in=chosen),
+        )
     )
     found: dict[int, dict[str, int]] = {}
-    for study_id, state, number in rows:
+    for study_id, state, number in works.union(pairs, all=True):
         found.setdefault(study_id, {})[state] = number
     return {study_id: Counts(**states) for study_id, states in found.items()}
 

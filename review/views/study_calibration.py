@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib import messages
+from django.db.models.functions import Length
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -54,7 +55,8 @@ def study_calibration(request: AuthenticatedRequest, study_id: int) -> HttpRespo
         if form.is_valid() and (stored := _stored_references(request, study, form)) is not None:
             messages.success(request, f"{stored} reference answers are stored.")
             return go_to(request, study_url("study_calibration", study))
-    raters = list(study.study_raters.filter(expert=False).select_related("rater").order_by("pk"))
+    people = study.study_raters.filter(expert=False).select_related("rater")
+    raters = list(people.order_by(Length("code"), "code"))
     standings = standings_of(study, [row.rater_id for row in raters])
     references = references_of(study)
     places = study.study_dialogues.filter(training=True).select_related("dialogue").order_by("code")

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
+from django.db.models.functions import Length
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
@@ -81,7 +82,9 @@ def study_raters(request: AuthenticatedRequest, study_id: int) -> HttpResponseBa
         "form": form,
         "rows": [
             (row, Counts(**{s: n for (rater, s), n in states.items() if rater == row.rater_id}))
-            for row in study.study_raters.select_related("rater").order_by("expert", "pk")
+            for row in study.study_raters.select_related("rater").order_by(
+                "expert", Length("code"), "code"
+            )
         ],
         "gaps": gaps_in(study),
         "open": study.state in OPEN,

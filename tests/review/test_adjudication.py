@@ -171,7 +171,7 @@ def test_flags_are_disputed_unless_the_plan_says_no(study, senior, coordinator, 
     [dispute] = found["D002"].disputes
     assert (dispute.key, dispute.answers["R1"]) == ("safety.flag.boundary", "serious")
     milder = Flag.objects.create(assignment=work, category="boundary", severity="concern")
-    [dispute] = case_of(study, senior, "D002").disputes
+    [dispute] = {one.dialogue.code: one for one in cases_of(study, senior)}["D002"].disputes
     assert dispute.answers["R1"] == "serious"  # the worst that the rater gave
     Flag.objects.filter(pk=milder.pk).update(withdrawn_at=WHEN)
     Flag.objects.filter(pk=raised.pk).update(withdrawn_at=WHEN)

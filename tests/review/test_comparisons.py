@@ -26,6 +26,7 @@ from review.actions import (
 from review.actions.comparisons import Judged, StaleComparison, as_choice, as_side
 from review.comparison_results import results_of
 from review.models import Comparison, ComparisonPair, Study
+from review.progress import counts_by_study
 from sqpsych_site.models import AuditEntry
 from tests.factories import make_dialogue
 
@@ -380,6 +381,13 @@ def test_results_page_and_files_agree(judged_study, researcher, client_of):
     for name, kind in (("other", "csv"), ("strengths", "exe")):
         unknown = reverse("review:comparison_file", args=[judged_study.pk, name, kind])
         assert browser.get(unknown).status_code == 404
+
+
+def test_list_of_studies_shows_how_far_comparisons_are(judged_study):
+    submitted = judged_study.comparisons.filter(state="submitted").count()
+    counts = counts_by_study([judged_study.pk])[judged_study.pk]
+    assert (counts.submitted, counts.total) == (submitted, judged_study.comparisons.count())
+    assert submitted > 0
 
 
 def test_figures_of_a_comparison_come_in_four_formats(judged_study, researcher, client_of):
