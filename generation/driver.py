@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 
+from generation.actions.looking import screened
 from generation.keeping import early_end, end_of, entry_of, outcome_of, remember
 from generation.lanes import Lanes
 from generation.ledger import Ledger
 from generation.loading import Work
 from generation.models import Attempt, AttemptOutcome
-from generation.records import Sent, attempt_row, messages_sha256, prepare, screened
+from generation.records import Sent, attempt_row, messages_sha256, prepare
 from generation.session import (
     ContextLimit,
     Ended,

@@ -182,8 +182,11 @@ class Engine:
         if not models or room < max(1, capacity // 32) or time.monotonic() < self._claim_from:
             return 0
 
+        in_hand = set(self._active)
+
         def take() -> list[Work]:
-            ids = claim_dialogues(owner=self.owner, limit=min(room, CLAIM_AT_ONCE), models=models)
+            limit = min(room, CLAIM_AT_ONCE)
+            ids = claim_dialogues(owner=self.owner, limit=limit, models=models, without=in_hand)
             if ids:
                 refused = refuse_changed(self.owner, ids)
                 ids = [pk for pk in ids if pk not in refused]

@@ -10,6 +10,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from generation import words
+from generation.actions.traits import BAND, CONDITION, trait_names
 from generation.models import (
     Arm,
     Batch,
@@ -50,6 +51,13 @@ class _Filter(forms.Form):
         return urlencode({name: value for name, value in values.items() if value is not None})
 
 
+class _Name(forms.CharField):
+    """A name out of a list that is filled in only where it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, max_length=200, widget=forms.Select)
+
+
 class _Number(forms.IntegerField):
     """An id out of a list that is too long to be looked through for each request."""
 
@@ -58,7 +66,8 @@ class _Number(forms.IntegerField):
 
 
 class DialogueFilter(_Filter):
-    """Which dialogues to list. ``batch``: on the page of one batch, only its own."""
+    """Which dialogues to list. ``batch``: on the page of one batch, only its own; ``profiles``:
+    also by what the profiles are like, for those who may see profiles."""
 
     find = forms.CharField(
         required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"})
@@ -67,6 +76,8 @@ class DialogueFilter(_Filter):
     batch = _Number()
     arm = _Number()
     origin = forms.ChoiceField(choices=[*_ANY, *Origin.choices], required=False)
+    condition = _Name()
+    band = _Name()
     finding = forms.ChoiceField(
         choices=lambda: [*_ANY, *words.finding_choices().items()], required=False
     )
@@ -75,9 +86,13 @@ class DialogueFilter(_Filter):
     )
     reason = forms.CharField(required=False, max_length=60, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, batch: Batch | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, batch: Batch | None = None, profiles: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.own = batch
+        if not profiles:
+            del self.fields["condition"], self.fields["band"]
         if batch is not None:
             del self.fields["batch"], self.fields["origin"]
 
@@ -105,7 +120,8 @@ class DialogueFilter(_Filter):
         return given if fits else None
 
     def offer(self) -> None:
-        """Fill the lists of batches and arms in: for a page that shows the form. Two queries."""
+        """Fill in the lists that come from rows: for a page that shows the form. Four queries at
+        most."""
         if "batch" in self.fields:
             rows = Batch.objects.filter(preview=False).order_by("-id").values_list("id", "name")
             offered = dict(rows[:_BATCHES_OFFERED])
@@ -115,6 +131,11 @@ class DialogueFilter(_Filter):
             _offer(self, "batch", [(pk, f"{name} (no. {pk})") for pk, name in offered.items()])
         arms = Arm.objects.filter(batch=self.batch_id) if self.batch_id else Arm.objects.none()
         _offer(self, "arm", [(arm.pk, arm.label) for arm in arms.only("label", "batch_id")])
+        if "band" in self.fields:
+            names = trait_names()
+            for field, prefix in _TRAITS:
+                found = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+                _offer(self, field, [(name, _spelt(name)) for name in found])
 
     def apply(self, rows: QuerySet[Dialogue]) -> QuerySet[Dialogue]:
         """The rows that fit. Each filter has its index, so that any of them is fast alone."""
@@ -132,15 +153,26 @@ class DialogueFilter(_Filter):
         if named:
             found = Finding.objects.filter(**named).order_by().values("dialogue")
             rows = rows.filter(pk__in=found)
+        for field, prefix in _TRAITS:
+            if name := self.chosen(field):
+                # Joined, so that the index on names gives the order too; a name occurs once each.
+                rows = rows.filter(traits__name=f"{prefix}{name}")
         if text := self.chosen("find"):
             rows = rows.filter(_named(text))
         return rows
 
 
 _FINDINGS = (("finding", "kind"), ("severity", "severity"))
+_TRAITS = (("condition", CONDITION), ("band", BAND))
 
 
-def _offer(form: forms.Form, name: str, choices: Sequence[tuple[int, str]]) -> None:
+def _spelt(name: str) -> str:
+    """``phq9:severe`` as people read it."""
+    questionnaire, colon, band = name.partition(":")
+    return f"{questionnaire.upper()}: {band}" if colon else name
+
+
+def _offer(form: forms.Form, name: str, choices: Sequence[tuple[int | str, str]]) -> None:
     cast(forms.Select, form.fields[name].widget).choices = [*_ANY, *choices]
 
 

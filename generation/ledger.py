@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -123,11 +124,14 @@ class Ledger:
         return jobs
 
     def _do(self, jobs: list[_Job]) -> None:
-        for job in jobs:
-            if (work := job.work) is not None:
-                self._attempt([job], partial(_alone, work))
-        if entries := [job for job in jobs if job.entry is not None]:
-            self._store_group(entries)
+        # In the order they came in: a claim must see what was handed in before it.
+        for alone, some in groupby(jobs, lambda job: job.work is not None):
+            if not alone:
+                self._store_group(list(some))
+                continue
+            for job in some:
+                if job.work is not None:
+                    self._attempt([job], partial(_alone, job.work))
 
     def _store_group(self, jobs: list[_Job]) -> None:
         group = [job.entry for job in jobs if job.entry is not None]

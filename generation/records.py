@@ -7,22 +7,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-
 from generation import screening
 from generation.lanes import Lane, Place
 from generation.loading import Work
 from generation.model_forms import schema
 from generation.models import Attempt, AttemptOutcome, Finding, Turn
-from generation.places import place_of
 from generation.session import TurnRequest, turn_seed
 from generation.turns import ChatMessage
 from generation.utterances import Utterance
 from generation.vllm import Completion, Sampling
 
 CACHED_TOKENS = "cached_tokens"
-NOT_SCREENED = "not_screened"
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,29 +176,4 @@ def defect_findings(attempt: Attempt, defects: Sequence[screening.Defect]) -> li
             created_at=attempt.created_at,
         )
         for defect in defects
-    ]
-
-
-def screened(dialogue_id: int, turns: Sequence[Utterance]) -> list[Finding]:
-    """What the program notices about a whole dialogue. Takes a while: call it off the loop.
-
-    A screening that breaks must not lose a dialogue: it leaves a finding that says so.
-    """
-    now = datetime.now(UTC)
-    try:
-        found = screening.findings(turns)
-    except Exception as error:  # noqa: BLE001 - the dialogue itself is sound
-        log.error("screening_failed", dialogue=dialogue_id, error=place_of(error))
-        detail = f"the screening stopped with {type(error).__name__}"
-        return [Finding(dialogue_id=dialogue_id, kind=NOT_SCREENED, detail=detail, created_at=now)]
-    return [
-        Finding(
-            dialogue_id=dialogue_id,
-            kind=each.kind.value,
-            severity=each.severity.value,
-            turn_number=each.turn,
-            detail=each.detail[:300],
-            created_at=now,
-        )
-        for each in found
     ]

@@ -1,6 +1,7 @@
 """Background work of the generation side. A message only says: look at the rows."""
 
 import threading
+import time
 from typing import Any
 
 import structlog
@@ -19,6 +20,8 @@ from sqpsych_site.tasks import task
 # One slice at a time in one process: it fills its endpoints by itself.
 _slice = threading.Lock()
 _stop = threading.Event()
+_screening = threading.Lock()
+_SCREENING_S = 60.0
 log = structlog.get_logger(__name__)
 
 
@@ -80,6 +83,22 @@ def check_endpoints() -> None:
     """Ask every enabled endpoint how it is, and call the workers when one came back."""
     if check_all_endpoints():
         send_wake_call()
+
+
+@task()
+def screen_imported() -> None:
+    """Look through imported dialogues that wait for it, for a minute at most.
+
+    Called every ten seconds; returns at once where this process is at it or nothing waits.
+    """
+    if not _screening.acquire(blocking=False):
+        return
+    try:
+        end = time.monotonic() + _SCREENING_S
+        while not _stop.is_set() and time.monotonic() < end and actions.screen_imported():
+            pass
+    finally:
+        _screening.release()
 
 
 @task()

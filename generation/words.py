@@ -42,7 +42,7 @@ _FINDINGS: Final[dict[str, str]] = {
     FindingKind.ABRUPT_END: "Ends without a goodbye",
     FindingKind.NEAR_DUPLICATE: "Nearly the same as an earlier turn",
     "ended_early": "Ended early, since the model’s context was full",
-    "not_screened": "Could not be looked through by the program",
+    "not_screened": "Not looked through by the program",
 }
 _FAILURES: Final[dict[str, str]] = {
     "too_many_defects": "Too many turns with defects",

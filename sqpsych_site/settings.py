@@ -251,6 +251,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(run_every=15),
         "options": {"expires": 15},
     },
+    "screen-imported": {
+        "task": "generation.tasks.screen_imported",
+        "schedule": schedule(run_every=10),
+        "options": {"expires": 10},
+    },
     "prune-samples": {
         "task": "generation.tasks.prune_samples",
         "schedule": schedule(run_every=3600),

@@ -29,6 +29,7 @@ from generation.actions.definitions import (
 from generation.actions.dialogues import import_dialogues, receive_dialogues
 from generation.actions.endpoints import add_endpoint, change_endpoint, set_endpoint_state
 from generation.actions.errors import Refused
+from generation.actions.looking import screen_imported
 from generation.actions.previews import start_preview
 from generation.actions.profiles import (
     import_profiles,
@@ -72,6 +73,7 @@ __all__ = [
     "resume_batch",
     "retry_failed",
     "sample_profiles",
+    "screen_imported",
     "set_endpoint_state",
     "start_preview",
     "store_upload",

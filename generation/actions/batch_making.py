@@ -8,6 +8,7 @@ from generation.actions.chosen_profiles import CHUNK, in_chunks, profiles_of
 from generation.actions.definitions import parsed_protocol
 from generation.actions.errors import Refused
 from generation.actions.recipes import ArmSpec, arm_for, dialogues_for
+from generation.actions.traits import note_traits
 from generation.actions.waking import wake_engine
 from generation.models import Arm, Batch, Dialogue, Endpoint, EngineEvent, ProfileSet, Protocol
 from generation.selection import ProfileFilter
@@ -81,7 +82,7 @@ def add_dialogues(arm: Arm, replicates: Sequence[int]) -> int:
     made = 0
     for chunk in in_chunks(profiles_of(arm.batch)):
         rows = dialogues_for(arm, chunk, replicates)
-        Dialogue.objects.bulk_create(rows, batch_size=CHUNK)
+        note_traits(Dialogue.objects.bulk_create(rows, batch_size=CHUNK))
         made += len(rows)
     return made
 

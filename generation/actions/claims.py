@@ -6,7 +6,7 @@ owner whose lease is gone (generation.ledger checks it in the storing transactio
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -53,16 +53,23 @@ def claimable(models: Sequence[str], now: datetime | None = None) -> DialogueQue
 
 @transaction.atomic
 def claim_dialogues(
-    *, owner: UUID, limit: int, models: Sequence[str], now: datetime | None = None
+    *,
+    owner: UUID,
+    limit: int,
+    models: Sequence[str],
+    without: Collection[int] = (),
+    now: datetime | None = None,
 ) -> list[int]:
     """Take up to ``limit`` dialogues, oldest first, for ``owner``. Returns their ids.
 
-    Previews come before all others: somebody waits for them, and they are three at most.
+    ``without``: dialogues that the owner has in hand, lease or not; to drive one twice would mix
+    two conversations. Previews come first: somebody waits for them, and they are three at most.
     Rows that another owner is taking at this moment are passed over, never waited for.
     """
     moment: Any = now or Now()
     _give_up_on_poison(moment)
-    free = claimable(models, now).order_by("pk").select_for_update(skip_locked=True, of=("self",))
+    free = claimable(models, now).exclude(pk__in=without).order_by("pk")
+    free = free.select_for_update(skip_locked=True, of=("self",))
     rows = list[tuple[int, str, int | None]]()
     for some in (free.filter(origin=Origin.PREVIEW), free.exclude(origin=Origin.PREVIEW)):
         rows += some.values_list("pk", "state", "batch_id")[: limit - len(rows)]

@@ -10,6 +10,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from generation.actions.errors import Refused
+from generation.actions.looking import wait_for_screening
+from generation.actions.traits import note_traits
 from generation.actions.uploads import store_upload
 from generation.corpus import CorpusDialogue, CorpusError, detected_format, read_corpus
 from generation.corpus_folder import read_folder
@@ -47,8 +49,9 @@ def import_dialogues(
     """Store the dialogues of a file as one finished batch, so that they can go into a study.
 
     ``file_format`` is one that ``corpus`` reads, ``folder`` (zipped), or ``utterances`` with a
-    ``choice`` of columns. The batch has no arm and an empty profile set of its name. Raises
-    Refused (name taken or unusable file); a file is stored whole or not at all.
+    ``choice`` of columns. The batch has no arm and an empty profile set of its name. Workers look
+    the dialogues through afterwards. Raises Refused (name taken or unusable file); a file is
+    stored whole or not at all.
     """
     title = _free_name(name)
     short = filename.replace("\\", "/").rsplit("/", 1)[-1]
@@ -167,3 +170,5 @@ def _store(batch: Batch, found: Sequence[CorpusDialogue]) -> None:
         ),
         batch_size=2_000,
     )
+    note_traits(rows)
+    wait_for_screening(rows)

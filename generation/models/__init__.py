@@ -18,6 +18,7 @@ from generation.models.dialogues import (
 from generation.models.endpoints import Endpoint, EndpointState
 from generation.models.profiles import ClientProfile, ProfileSet
 from generation.models.samples import BatchSample, EndpointSample
+from generation.models.traits import DialogueTrait
 from generation.models.uploads import Upload, UploadPurpose
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Dialogue",
     "DialogueQuerySet",
     "DialogueState",
+    "DialogueTrait",
     "Endpoint",
     "EndpointSample",
     "EndpointState",

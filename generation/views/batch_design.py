@@ -11,7 +11,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from generation import actions, words
 from generation.actions import Refused
-from generation.batch_forms import BatchDesign, Chosen, blank, changed_rows, like
+from generation.batch_forms import BatchDesign, Chosen
+from generation.batch_rows import blank, changed_rows, like
 from generation.estimates import Amount, Estimate, Range
 from generation.measuring import estimated
 from generation.models import Batch, BatchState

@@ -14,7 +14,7 @@ from generation.actions.definitions import arm_protocol
 from generation.costs import Spent, spent_by_arm
 from generation.models import Arm, Batch, BatchState, Endpoint, EndpointState, EngineEvent, Turn
 from generation.progress import Figures, Speed
-from generation.views.batch_plots import plots
+from generation.views.batch_plots import caches_in_words, plots
 
 LOG_LINES = 12
 OVER = (BatchState.FINISHED, BatchState.CANCELLED)
@@ -66,7 +66,7 @@ class ArmRow:
 
 
 def live_context(batch: Batch) -> dict[str, Any]:
-    """Everything on the page that changes while the batch runs. Nine queries."""
+    """Everything on the page that changes while the batch runs. Ten queries."""
     now = timezone.now()
     over = batch.state in OVER
     arms = list(batch.arms.select_related("protocol"))
@@ -94,6 +94,7 @@ def live_context(batch: Batch) -> dict[str, Any]:
         "tiles": _tiles(batch, figures, whole, speed) if arms else [],
         "plots": plots(batch, speed, until=until) if arms else [],
         "servers": _servers_words(servers) if running else "",
+        "caches": caches_in_words(batch, servers, until=until) if arms else "",
         "failures": progress.failures(batch.dialogues.all()) if figures.counts.failed else [],
         "log": list(decisions(batch)[:LOG_LINES]),
         "waiting_for": _waiting_for(arms, servers) if running and figures.counts.open else [],

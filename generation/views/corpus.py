@@ -69,7 +69,7 @@ def _with_counts(batches: QuerySet[Batch]) -> QuerySet[Batch]:
 @require(Verb.EXPORT_CORPUS)
 def corpus_list(request: AuthenticatedRequest) -> HttpResponse:
     """The batches that have complete dialogues, newest first."""
-    batches = Batch.objects.filter(Exists(_COMPLETE)).prefetch_related("arms")
+    batches = Batch.objects.filter(Exists(_COMPLETE), preview=False).prefetch_related("arms")
     page = keyset_page(_with_counts(batches), request.GET)
     context = {
         "page": page,
@@ -91,7 +91,7 @@ def _models(batch: Batch) -> str:
 @require(Verb.EXPORT_CORPUS)
 def corpus_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
     """The forms in which a batch's dialogues can leave."""
-    batch = get_object_or_404(_with_counts(Batch.objects.all()), pk=batch_id)
+    batch = get_object_or_404(_with_counts(Batch.objects.all()), pk=batch_id, preview=False)
     context = {"batch": batch, "forms": FORMS}
     return render(request, "generation/corpus.html", context)
 
@@ -100,7 +100,7 @@ def corpus_detail(request: AuthenticatedRequest, batch_id: int) -> HttpResponse:
 @require(Verb.EXPORT_CORPUS)
 def corpus_file(request: AuthenticatedRequest, batch_id: int, file_format: str) -> HttpResponseBase:
     """One file, complete before its first byte is sent."""
-    batch = get_object_or_404(Batch, pk=batch_id)
+    batch = get_object_or_404(Batch, pk=batch_id, preview=False)
     if file_format not in ALL_FORMATS:
         raise Http404
     out = actions.export_to_file(batch=batch, file_format=file_format, by=request.user)

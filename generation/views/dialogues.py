@@ -40,7 +40,7 @@ ORIGIN_WORDS = {
 @require(Verb.SEE_BATCHES)
 def dialogue_list(request: AuthenticatedRequest) -> HttpResponse:
     """All dialogues, newest first, filtered and paged."""
-    chosen = DialogueFilter(request.GET)
+    chosen = DialogueFilter(request.GET, profiles=request.user.may(Verb.SEE_PROFILES))
     chosen.offer()
     fitting = chosen.apply(Dialogue.objects.all())
     reason = chosen.chosen("reason")
@@ -144,7 +144,7 @@ def _prompts(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any
 def _neighbours(request: AuthenticatedRequest, dialogue: Dialogue) -> dict[str, Any]:
     """The way to the dialogues beside this one, in the order of the list that led here: the one
     that the filters in the address make, else that of its batch. Two queries."""
-    chosen = DialogueFilter(request.GET)
+    chosen = DialogueFilter(request.GET, profiles=request.user.may(Verb.SEE_PROFILES))
     query = chosen.query
     if query:
         rows: QuerySet[Dialogue] = chosen.apply(Dialogue.objects.all())

@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from generation.actions import import_profiles
 from generation.actions.definitions import current_definitions
+from generation.actions.looking import screened
+from generation.actions.traits import note_traits
 from generation.demo.load import DemoDialogue, demo_dialogues
 from generation.models import (
     ClientProfile,
@@ -18,7 +20,6 @@ from generation.models import (
     Turn,
 )
 from generation.profiles import ProfileRecord, write_profiles
-from generation.records import screened
 from generation.utterances import Utterance
 from review.actions.studies import create_study
 from review.actions.study_choices import StudyTexts
@@ -64,6 +65,7 @@ def add_demo_dialogues(*, by: User | None) -> list[Dialogue]:
     )
     for row, turns in zip(rows, spoken, strict=True):
         Finding.objects.bulk_create(screened(row.pk, turns))
+    note_traits(rows)
     return rows
 
 

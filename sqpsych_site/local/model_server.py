@@ -40,11 +40,13 @@ def server_command(engine: Path, port: int) -> list[str]:
     command = [str(engine_python(engine)), "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(model_dir(engine)), "--served-model-name", MODEL]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    command += ["--max-model-len", str(CONTEXT_LENGTH), "--dtype", "bfloat16", "--enforce-eager"]
+    on_gpu = machine.has_nvidia_gpu()
+    dtype = "float32" if not on_gpu and machine.bfloat16_is_slow() else "bfloat16"
+    command += ["--max-model-len", str(CONTEXT_LENGTH), "--dtype", dtype, "--enforce-eager"]
     command += ["--enable-prompt-tokens-details", "--disable-fastapi-docs"]
     # No prompt and no address in the log: what passes through is client text.
     command += ["--no-enable-log-requests", "--disable-uvicorn-access-log"]
-    if machine.has_nvidia_gpu():
+    if on_gpu:
         command += ["--gpu-memory-utilization", "0.3"]
     return command
 

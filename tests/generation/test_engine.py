@@ -12,7 +12,7 @@ from generation.models import (
     EngineEvent,
     Turn,
 )
-from tests.fakes.model_server import FakeModelServer
+from tests.fakes.model_server import FakeModelServer, Fault, FaultPlan
 from tests.generation.engine_cases import (
     Slice,
     assert_sound,
@@ -87,6 +87,27 @@ def test_cancel_aborts_requests_under_way() -> None:
             running.wait()
     assert counts(batch) == {"cancelled": 6}
     assert Turn.objects.count() == 0
+
+
+def test_cancel_closes_the_requests_of_its_batch_and_no_others() -> None:
+    """The server hangs: without us it would hold every request for ever."""
+    with FakeModelServer(faults=FaultPlan(rates={Fault.HANG: 1.0})) as server:
+        endpoint_for(server, at_once=4)
+        gone, other = small_batch(2), small_batch(2, seed=2)
+        with slice_under_way() as running:
+            assert server.wait_until(lambda: server.in_flight == 4)
+            assert [each.outcome for each in server.requests] == ["open"] * 4
+            cancel_batch(batch=gone, by=None)
+            assert server.wait_until(lambda: server.aborted == 2)
+            assert server.in_flight == 2
+            cancel_batch(batch=other, by=None)
+            assert server.wait_until(lambda: server.in_flight == 0)
+            running.wait()
+        # Ours to end, each of them: none was answered, none dropped by the server.
+        assert [each.outcome for each in server.requests] == ["aborted"] * 4
+        assert server.answered == 0
+    assert counts(gone) == counts(other) == {"cancelled": 2}
+    assert Attempt.objects.count() == 0
 
 
 def test_pause_lets_replies_under_way_be_stored_and_resume_goes_on() -> None:

@@ -54,6 +54,14 @@ def entry(dialogue_id: int, number: int = 1, text: str = "Hello.") -> Entry:
 
 
 @pytest.mark.django_db
+def test_what_an_owner_has_in_hand_is_not_claimed_again(claimed: tuple[Batch, list[int]]) -> None:
+    first, second, third = claimed[1]
+    Dialogue.objects.update(state=DialogueState.WAITING, lease_owner=None, lease_until=None)
+    again = claim_dialogues(owner=OWNER, limit=9, models=["fake-model"], without={first, third})
+    assert again == [second]
+
+
+@pytest.mark.django_db
 def test_entries_sent_again_are_stored_once(claimed: tuple[Batch, list[int]]) -> None:
     ids = claimed[1]
     group = [entry(pk) for pk in ids]

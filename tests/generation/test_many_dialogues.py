@@ -41,7 +41,9 @@ def batch(db: None) -> Batch:
             {"number": NUMBER, "pattern": pattern.pk, "first": first.pk, "second": second.pk},
         )
         cursor.execute(_FINDINGS)
+        cursor.execute(_TRAITS)
         cursor.execute("ANALYZE generation_dialogue")
+        cursor.execute("ANALYZE generation_dialoguetrait")
         cursor.execute("ANALYZE generation_finding")
     return batch
 
@@ -66,6 +68,15 @@ _FINDINGS = """
         CASE WHEN replicate % 20000 = 3 THEN 'risk_not_followed' ELSE 'repeats_other' END,
         CASE WHEN replicate % 20000 = 3 THEN 'urgent' ELSE 'notice' END, 4, '', now()
     FROM generation_dialogue WHERE replicate % 5 = 3
+"""
+# Common everywhere, rare, and common among the oldest only.
+_TRAITS = """
+    INSERT INTO generation_dialoguetrait (dialogue_id, name)
+    SELECT id, CASE WHEN replicate % 20000 = 3 THEN 'condition:rare' ELSE 'condition:mdd' END
+    FROM generation_dialogue WHERE replicate > 1
+    UNION ALL
+    SELECT id, CASE WHEN replicate < 40000 THEN 'band:phq9:severe' ELSE 'band:phq9:mild' END
+    FROM generation_dialogue WHERE replicate > 1
 """
 
 
@@ -99,9 +110,15 @@ def test_lists_read_little_whatever_is_filtered(
         *(f"batch={batch.pk}&arm={arm.pk}" for arm in batch.arms.all()),
         f"batch={batch.pk}&arm={later.pk}&state=waiting",
         f"batch={batch.pk}&severity=urgent",
+        *("condition=mdd", "condition=rare", "condition=none", "band=phq9:severe"),
+        *("condition=rare&band=phq9:mild", f"batch={batch.pk}&band=phq9:severe"),
     ]
     for query in filters:
-        fitting = DialogueFilter(QueryDict(query)).apply(Dialogue.objects.all()).values("pk")
+        fitting = (
+            DialogueFilter(QueryDict(query), profiles=True)
+            .apply(Dialogue.objects.all())
+            .values("pk")
+        )
         for part in (fitting, fitting.filter(pk__lt=oldest.pk + 50)):
             assert _most_read(part.order_by("-pk")[:SHOWN]) <= READ_AT_MOST, query
         ids = list(fitting.order_by("-pk")[:SHOWN].values_list("pk", flat=True))
@@ -117,4 +134,6 @@ def test_lists_read_little_whatever_is_filtered(
         assert len(response.context["page"].rows) == 50
         assert response.context["number"] == "More than 1,000 dialogues"
         asked[url] = len(queries)
-    assert set(asked.values()) == {6}
+    assert set(asked.values()) == {7}
+    offered = [name for name, _ in response.context["filter"]["band"].field.widget.choices]
+    assert {"phq9:mild", "phq9:severe"} <= set(offered)

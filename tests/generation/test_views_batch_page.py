@@ -23,6 +23,7 @@ from generation.models import (
     BatchState,
     DialogueState,
     Endpoint,
+    EndpointSample,
     EngineEvent,
 )
 from sqpsych_site.models import User
@@ -104,8 +105,40 @@ def test_page_costs_the_same_for_any_number_of_dialogues(
     size: int, headers: dict[str, str], person: Client, django_assert_num_queries: Queries
 ) -> None:
     batch = _busy(rows.make_batch(size))
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(16):
         person.get(f"/batches/{batch.pk}/", headers=headers)
+
+
+def test_page_tells_what_the_prefix_caches_served_as_vllm_counts(person: Client) -> None:
+    batch = rows.make_batch(1)
+    assert person.get(f"/batches/{batch.pk}/").context["caches"] == ""
+    now = timezone.now()
+    Batch.objects.filter(pk=batch.pk).update(created_at=now - timedelta(minutes=10))
+    first = Endpoint.objects.get()
+    elsewhere = rows.make_server("gpu-9", model="another")
+
+    def look(endpoint: Endpoint, *counters: tuple[int, int]) -> None:
+        EndpointSample.objects.bulk_create(
+            EndpointSample(
+                endpoint=endpoint,
+                at=now - timedelta(seconds=60 - place),
+                prefix_queries=queries,
+                prefix_hits=hits,
+            )
+            for place, (queries, hits) in enumerate(counters)
+        )
+
+    look(first, (1_000, 0), (2_000, 900))
+    look(elsewhere, (0, 0), (5_000, 0))
+    page = person.get(f"/batches/{batch.pk}/")
+    said = "Prefix caches, as vLLM counts: 90 % of prompt tokens in this time"
+    assert page.context["caches"] == f"{said}."
+    assert f'<p class="muted">{said}.</p>' in page.content.decode()
+    look(rows.make_server("gpu-2"), (0, 0), (1_000, 500))
+    assert person.get(f"/batches/{batch.pk}/").context["caches"] == (
+        "Prefix caches, as vLLM counts: 70 % of prompt tokens in this time"
+        " (gpu-1 90 %, gpu-2 50 %)."
+    )
 
 
 def test_page_tells_the_cost_in_gpu_time_and_money(person: Client) -> None:

@@ -5,12 +5,14 @@ import json
 import zipfile
 from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -31,9 +33,9 @@ def person(coordinator: User, client_of: Callable[[User], Client]) -> Client:
     return client_of(coordinator)
 
 
-def _made_here(profiles: int = 3) -> Batch:
+def _made_here(profiles: int = 3, name: str = "pilot") -> Batch:
     """A batch with complete dialogues whose texts are hard to carry, and one that is waiting."""
-    batch = rows.make_batch(profiles + 1)
+    batch = rows.make_batch(profiles + 1, name)
     texts = ["Hello.\n\nClient: is that you?", "=cmd|'x'!A1", "\tGo on.\r\n", "[/END] “ö”, 'yes'"]
     for dialogue in batch.dialogues.order_by("pk")[:profiles]:
         rows.speak(dialogue, texts)
@@ -53,6 +55,20 @@ def _download(person: Client, batch: Batch, file_format: str) -> bytes:
 def _send(person: Client, content: bytes, name: str, **more: Any) -> Any:
     given = {"file": SimpleUploadedFile(name, content), "name": ""}
     return person.post(reverse(IMPORT), given, **more)
+
+
+def test_previews_are_in_no_corpus(person: Client, tmp_path: Path) -> None:
+    batch, preview = _made_here(1), _made_here(1, "look")
+    Batch.objects.filter(pk=preview.pk).update(preview=True)
+    listed = person.get(reverse("generation:corpus_list")).context["page"].rows
+    assert [each.pk for each in listed] == [batch.pk]
+    for name, more in (("corpus_detail", []), ("corpus_file", ["messages"])):
+        url = reverse(f"generation:{name}", args=[preview.pk, *more])
+        assert person.get(url).status_code == HTTPStatus.NOT_FOUND
+    out = str(tmp_path / "out.csv")
+    with pytest.raises(CommandError, match=r"is a preview; previews are in no corpus\.$"):
+        call_command("export_corpus", str(preview.pk), "--format", "turns", "--output", out)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("file_format", ALL_FORMATS)

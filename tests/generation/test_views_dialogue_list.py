@@ -1,5 +1,6 @@
 """The list of dialogues: filtered, and paged by value so that it stays fast."""
 
+import io
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from generation import actions
 from generation.models import Dialogue, Origin
 from generation.views import page
 from sqpsych_site.models import User
@@ -36,13 +38,55 @@ def test_list_costs_the_same_for_any_number_of_dialogues(
     for dialogue in batch.dialogues.all():
         rows.notice(dialogue, "risk_cue", 2)
         rows.notice(dialogue, "loops", 3)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         response = person.get(reverse("generation:dialogue_list"))
     found = response.context["page"].rows
     assert [each.pk for each in found] == sorted(
         batch.dialogues.values_list("pk", flat=True), reverse=True
     )
     assert {each.noticed for each in found} == {2}
+
+
+def test_list_filters_by_what_the_profile_is_like(
+    person: Client, researcher: User, client_of: Callable[[User], Client]
+) -> None:
+    batch = rows.make_batch(12)
+    made = list(batch.dialogues.select_related("profile").order_by("-pk"))
+    content = b"file_id,condition,client_model,therapist_model,dialogue\n1,other,m,m,"
+    content += b'"Therapist: Hello.\nClient: Hi."\n'
+    actions.import_dialogues(
+        name="theirs",
+        filename="theirs.csv",
+        source=io.BytesIO(content),
+        file_format="sqpsychconv",
+        by=None,
+    )
+    theirs = Dialogue.objects.get(origin=Origin.IMPORTED)
+    profile = made[0].profile
+    assert profile is not None
+    band = f"phq9:{profile.bands['phq9']}"
+    same_band = [d for d in made if d.profile and d.profile.bands["phq9"] == profile.bands["phq9"]]
+    same_kind = [d for d in made if d.profile and d.profile.condition == profile.condition]
+    assert 0 < len(same_band) < len(made)
+    assert _listed(person, band=band) == same_band
+    assert _listed(person, condition=profile.condition) == same_kind
+    assert _listed(person, condition=profile.condition, band=band) == [
+        each for each in same_kind if each in same_band
+    ]
+    assert _listed(person, condition="other") == [theirs]
+    assert _listed(person, condition="nothing", band="phq9:none") == []
+    response = person.get(reverse("generation:dialogue_list"), {"band": band})
+    assert ("other", "other") in response.context["filter"]["condition"].field.widget.choices
+    label = f"PHQ9: {profile.bands['phq9']}"
+    assert f'<option value="{band}" selected>{label}</option>' in response.content.decode()
+    # Who may not see profiles cannot ask what they are like either.
+    other = client_of(researcher)
+    blind = other.get(reverse("generation:dialogue_list"), {"band": band})
+    assert len(blind.context["page"].rows) == 13
+    assert "id_band" not in blind.content.decode()
+    oldest = made[-1]
+    beside = other.get(f"/dialogues/{oldest.uid}/?band={band}").context
+    assert (beside["back"], beside["previous"]) == ("", f"/dialogues/{made[-2].uid}/")
 
 
 def test_list_filters(person: Client) -> None:

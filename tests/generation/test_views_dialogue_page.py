@@ -66,7 +66,7 @@ def test_page_reads_like_a_conversation(person: Client) -> None:
     assert "As an AI …" in page
     assert page.count("Um, tired.") == 1
     assert "Synthetic dialogue" in page
-    assert "Could not be looked through by the program" in page
+    assert "Not looked through by the program" in page
 
 
 def test_page_says_why_a_dialogue_failed(person: Client) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from sqpsych_site.local import engine_install, model_server, proc
+from sqpsych_site.local import engine_install, machine, model_server, proc
 from sqpsych_site.local.errors import LocalServiceError
 from sqpsych_site.local.own_server import first_model
 from sqpsych_site.local.paths import Places, places
@@ -213,6 +213,32 @@ def test_server_is_started_offline_and_without_our_secrets(
     command = model_server.server_command(tmp_path, 8111)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert {"--no-enable-log-requests", "--disable-uvicorn-access-log"} <= set(command)
+
+
+@pytest.mark.parametrize(
+    ("processor", "flags", "gpu", "dtype"),
+    [
+        ("x86_64", {"avx2", "fma"}, False, "float32"),
+        ("x86_64", {"avx2", "avx512f"}, False, "float32"),
+        ("x86_64", {"avx2", "avx512f", "avx512_bf16"}, False, "bfloat16"),
+        ("x86_64", {"avx2", "amx_bf16"}, False, "bfloat16"),
+        ("x86_64", {"avx2"}, True, "bfloat16"),
+        ("aarch64", set(), False, "bfloat16"),
+    ],
+)
+def test_server_reckons_in_what_the_processor_is_fast_at(
+    processor: str,
+    flags: set[str],
+    gpu: bool,
+    dtype: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: processor)
+    monkeypatch.setattr(machine, "_processor_flags", lambda: flags)
+    monkeypatch.setattr(machine, "has_nvidia_gpu", lambda: gpu)
+    command = model_server.server_command(tmp_path, 8111)
+    assert command[command.index("--dtype") + 1] == dtype
 
 
 def test_first_model_asks_the_server() -> None:

@@ -32,6 +32,8 @@ class Command(BaseCommand):
         row = Batch.objects.filter(pk=int(batch[:18])).first() if batch.isdecimal() else None
         if row is None:
             raise CommandError(f"There is no batch {batch}.")
+        if row.preview:
+            raise CommandError(f"Batch {batch} is a preview; previews are in no corpus.")
         try:
             count = (
                 _write_folder(row, output)

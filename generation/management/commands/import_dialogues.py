@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, cast
 
 from django.core.management.base import BaseCommand, CommandError
 
-from generation.actions import Refused, import_dialogues
+from generation.actions import Refused, import_dialogues, screen_imported
 from generation.actions.dialogues import FOLDER, UTTERANCES, format_of
 from generation.corpus import READABLE
 from generation.corpus_folder import pack
@@ -52,6 +52,8 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
         except Refused as refusal:
             raise CommandError(str(refusal)) from None
+        while screen_imported():
+            pass
         self.stdout.write(f"batch {batch.pk}: {batch.dialogues.count()} dialogues imported")
 
     def _store(self, file: Path, source: BinaryIO, name: str, options: dict[str, Any]) -> Batch:
