@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery
 
 from generation import words
 from generation.actions.traits import BAND, CONDITION, trait_names
@@ -18,6 +18,7 @@ from generation.models import (
     ClientProfile,
     Dialogue,
     DialogueState,
+    DialogueTrait,
     Finding,
     Origin,
 )
@@ -156,7 +157,10 @@ class DialogueFilter(_Filter):
         for field, prefix in _TRAITS:
             if name := self.chosen(field):
                 # Joined, so that the index on names gives the order too; a name occurs once each.
-                rows = rows.filter(traits__name=f"{prefix}{name}")
+                # The newest that has it is where to begin, however long ago that was.
+                named = DialogueTrait.objects.filter(name=f"{prefix}{name}")
+                newest = named.order_by("-dialogue").values("dialogue")[:1]
+                rows = rows.filter(traits__name=f"{prefix}{name}", pk__lte=Subquery(newest))
         if text := self.chosen("find"):
             rows = rows.filter(_named(text))
         return rows
