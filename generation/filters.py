@@ -158,8 +158,8 @@ class DialogueFilter(_Filter):
             if name := self.chosen(field):
                 # Joined, so that the index on names gives the order too; a name occurs once each.
                 # The newest that has it is where to begin, however long ago that was.
-                named = DialogueTrait.objects.filter(name=f"{prefix}{name}")
-                newest = named.order_by("-dialogue").values("dialogue")[:1]
+                having = DialogueTrait.objects.filter(name=f"{prefix}{name}")
+                newest = having.order_by("-dialogue").values("dialogue")[:1]
                 rows = rows.filter(traits__name=f"{prefix}{name}", pk__lte=Subquery(newest))
         if text := self.chosen("find"):
             rows = rows.filter(_named(text))
