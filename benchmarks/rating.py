@@ -159,6 +159,7 @@ async def _run(raters: list[Rater], seconds: float, *, separate: bool) -> float:
 
 def _raters(count: int) -> list[Rater]:
     """Accounts with sessions, each with every dialogue of one study."""
+    from django.conf import settings
     from django.middleware.csrf import _get_new_csrf_string
     from django.test import Client
 
@@ -178,7 +179,7 @@ def _raters(count: int) -> list[Rater]:
     raters = []
     for user in users:
         client = Client()
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
         token = _get_new_csrf_string()
         uids = Assignment.objects.filter(rater=user).order_by("position")
         raters.append(

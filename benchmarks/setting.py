@@ -69,16 +69,10 @@ def free_port() -> int:
 @contextlib.contextmanager
 def web_server() -> Iterator[tuple[str, int, "subprocess.Popen[bytes]"]]:
     """The same web process that ``make run`` starts: host, port, process."""
-    from sqpsych_site.local.supervisor import WEB_THREADS
+    from sqpsych_site.local.supervisor import web_command
 
     port = free_port()
-    command = [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--blocking-threads", str(WEB_THREADS), "--log-level", "warning"),
-        "sqpsych_site.wsgi:application",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", *web_command(port)], cwd=ROOT)
     try:
         _wait_for(f"http://127.0.0.1:{port}/healthz")
         yield "127.0.0.1", port, process

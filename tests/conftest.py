@@ -106,7 +106,7 @@ def client_of() -> "Callable[[User], Client]":
 
     def make(user: "User") -> Client:
         client = Client()
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend="sqpsych_site.accounts.Accounts")
         return client
 
     return make

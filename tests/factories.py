@@ -39,6 +39,12 @@ def make_dialogue(texts: Sequence[str] = ("Hello.", "Um, hello."), **values: obj
     return dialogue
 
 
+def make_dialogues(count: int) -> list[Dialogue]:
+    """Many complete dialogues without a word, in one statement."""
+    values = {"origin": Origin.IMPORTED, "state": DialogueState.COMPLETE, "turn_count": 2}
+    return Dialogue.objects.bulk_create(Dialogue(**values) for _ in range(count))
+
+
 def make_instrument(key: str = "sqpsych-expert") -> Instrument:
     """A built-in instrument as a row."""
     form = builtin_instruments()[key]

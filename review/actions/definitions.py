@@ -1,6 +1,5 @@
 """A study's instruments as rows and parsed; they never change, so the process keeps them."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from review import instruments
@@ -18,12 +17,10 @@ def stored_instrument(pk: int) -> Instrument:
     return Instrument.objects.get(pk=pk)
 
 
-def stored_instruments(numbers: Iterable[int]) -> list[Instrument]:
-    """The rows with these numbers, in this order."""
-    return [stored_instrument(pk) for pk in numbers]
-
-
 def instruments_of(assignment: Assignment) -> list[Instrument]:
-    """The study's instruments in their order (one query)."""
-    links = assignment.study.study_instruments.order_by("position")
-    return stored_instruments(links.values_list("instrument_id", flat=True))
+    """The study's instruments in their order; no query for what came :meth:`with_work`."""
+    numbers = getattr(assignment, "instrument_ids", None)
+    if numbers is None:
+        links = assignment.study.study_instruments.order_by("position")
+        numbers = links.values_list("instrument_id", flat=True)
+    return [stored_instrument(pk) for pk in numbers]

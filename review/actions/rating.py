@@ -5,6 +5,7 @@ Answers and marks are in answering.py and marks.py; a page's requests for them i
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from uuid import UUID
 
@@ -14,15 +15,22 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from review import standing, wire
-from review.actions import calibration
+from review.actions import calibration, sheet_rows
 from review.actions.answering import MAX_COMMENT
 from review.actions.definitions import definition_of, instruments_of
 from review.actions.errors import Closed, Refused
 from review.actions.saving import Result, carry_out
 from review.actions.sheet import Sheet, check_takes_ratings, lock_assignment, take_sheet
-from review.models import Assignment, AssignmentKind, AssignmentState, StudyState
+from review.models import (
+    Assignment,
+    AssignmentKind,
+    AssignmentQuerySet,
+    AssignmentState,
+    StudyState,
+)
 from review.standing import Spot
 from sqpsych_site.models import User
+from sqpsych_site.statements import Worded
 
 __all__ = [
     "RETURN_REASONS",
@@ -76,12 +84,15 @@ class Submission:
     done: bool = False
 
 
-def open_assignment(*, assignment: Assignment) -> None:
-    """Note when the rater first saw the dialogue; looking again changes nothing."""
-    if assignment.opened_at is None:
-        Assignment.objects.filter(pk=assignment.pk, opened_at=None).update(
-            opened_at=timezone.now(), state=AssignmentState.STARTED
-        )
+def open_assignment(*, assignment: Assignment) -> bool:
+    """Note when the rater first saw the dialogue; looking again changes nothing.
+
+    Returns whether this was the first time. It is not either when the dialogue has been given to
+    somebody else since it was read.
+    """
+    if assignment.opened_at is not None:
+        return False
+    return sheet_rows.mark_opened(assignment.pk, timezone.now())
 
 
 @transaction.atomic
@@ -109,9 +120,7 @@ def submit(
     missing = missing_on(sheet)
     if missing:
         return Submission(missing=missing)
-    Assignment.objects.filter(pk=sheet.assignment.pk).update(
-        state=AssignmentState.SUBMITTED, submitted_at=timezone.now()
-    )
+    sheet_rows.mark_submitted(sheet.assignment.pk, timezone.now())
     calibration.note_submitted(sheet.assignment)
     return Submission(done=True)
 
@@ -123,7 +132,7 @@ def missing_on(sheet: Sheet) -> list[Missing]:
         sheet.given,
         sheet.turns,
         marked=_marked(sheet),
-        flags=sheet.assignment.flags.filter(withdrawn_at=None).count(),
+        flags=sheet_rows.open_flags(sheet.assignment.pk),
     )
     return [
         Missing(spot.instrument, spot.item, str(LACKS[lack]), spot.turn) for spot, lack in found
@@ -176,16 +185,27 @@ def hand_back(*, uid: UUID, by: User, reason: str, note: str = "") -> None:
 
 def next_assignment(*, by: User, after: Assignment | None = None) -> Assignment | None:
     """What to open next: work begun first, then the next due, in the rater's own order."""
-    queue = (
-        Assignment.objects.visible_to(by)
+    if after is not None:
+        later = _later().models(by.pk, after.pk, after.study_id, after.position)
+        if (found := next(later, None)) is not None:
+            return found
+    queue = _queue(by) if after is None else _queue(by).exclude(pk=after.pk)
+    return queue.order_by("-state", "study_id", "position").first()
+
+
+def _queue(rater: User) -> AssignmentQuerySet:
+    return (
+        Assignment.objects.visible_to(rater)
         .open()
         .filter(study__state__in=[StudyState.RUNNING, StudyState.CALIBRATION])
         .exclude(kind=AssignmentKind.PRACTICE)
+        .with_work()
     )
-    if after is not None:
-        queue = queue.exclude(pk=after.pk)
-        later = queue.filter(study=after.study_id, position__gt=after.position).order_by("position")
-        found = later.first()
-        if found:
-            return found
-    return queue.order_by("-state", "study_id", "position").first()
+
+
+@lru_cache(maxsize=1)
+def _later() -> Worded[Assignment]:
+    """The next in the order of the same study."""
+    rater, this, study, position = 1001, 1002, 1003, 1004
+    queue = _queue(User(pk=rater)).exclude(pk=this).filter(study=study, position__gt=position)
+    return Worded(queue.order_by("position")[:1], [rater, this, study, position])

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -19,25 +17,18 @@ from django.utils.translation import gettext as _
 from generation.models import Turn
 from review import instruments, standing
 from review.actions import sheet_rows
-from review.actions.definitions import definition_of, stored_instruments
+from review.actions.definitions import definition_of, instruments_of
 from review.actions.errors import Closed, Refused
 from review.models import (
     Assignment,
-    AssignmentQuerySet,
     AssignmentState,
     Instrument,
     Step,
-    StudyInstrument,
     StudyState,
 )
+from review.permissions import own_assignment
 from review.standing import Spot
 from sqpsych_site.models import User
-
-INSTRUMENTS = ArraySubquery(
-    StudyInstrument.objects.filter(study=OuterRef("study_id"))
-    .order_by("position")
-    .values("instrument_id")
-)
 
 
 @dataclass(slots=True)
@@ -144,17 +135,14 @@ class Sheet:
         """Write what was changed since the last time."""
         if not self.steps:
             return
-        if self.changed:
-            rows = [
-                (self.rows[spot.instrument].pk, spot, self.entries[spot]) for spot in self.changed
-            ]
-            sheet_rows.write_answers(self.assignment.pk, rows)
-        sheet_rows.write_steps(self.assignment.pk, self.steps)
         if self.assignment.state == AssignmentState.DUE:
             self.assignment.state = AssignmentState.STARTED
         if self.assignment.opened_at is None:
             self.assignment.opened_at = timezone.now()
-        sheet_rows.write_assignment(self.assignment)
+        changed = [
+            (self.rows[spot.instrument].pk, spot, self.entries[spot]) for spot in self.changed
+        ]
+        sheet_rows.write(self.assignment, changed, self.steps)
         self.changed.clear()
         self.steps.clear()
 
@@ -171,7 +159,7 @@ def lock_assignment(uid: UUID, by: User) -> Assignment:
 
     Raises Refused (404) when it is not theirs.
     """
-    return _found(_visible(by).select_for_update(of=("self",)), uid)
+    return _found(own_assignment(by, uid, lock=True))
 
 
 def take_sheet(uid: UUID, by: User) -> Sheet:
@@ -181,25 +169,19 @@ def take_sheet(uid: UUID, by: User) -> Sheet:
 
 def look_at_sheet(uid: UUID, by: User) -> Sheet:
     """The sheet of an assignment, only to be read."""
-    return _sheet(_found(_visible(by), uid))
+    return _sheet(_found(own_assignment(by, uid)))
 
 
-def _visible(by: User) -> AssignmentQuerySet:
-    found = Assignment.objects.visible_to(by).select_related("study", "study_dialogue")
-    return found.annotate(instrument_ids=INSTRUMENTS)
-
-
-def _found(rows: AssignmentQuerySet, uid: UUID) -> Assignment:
-    assignment = rows.filter(uid=uid).first()
+def _found(assignment: Assignment | None) -> Assignment:
     if assignment is None:
         raise Refused("not_yours", _("This dialogue is not in your queue."), status=404)
     return assignment
 
 
 def _sheet(assignment: Assignment) -> Sheet:
-    numbers: list[int] = assignment.instrument_ids  # type: ignore[attr-defined]  # annotated
-    rows = {row.key: row for row in stored_instruments(numbers)}
+    rows = {row.key: row for row in instruments_of(assignment)}
     keys = {row.pk: row.key for row in rows.values()}
+    # Read after the lock was taken: whoever held it before may have written.
     entries = {
         Spot(keys[instrument], item, turn): Entry(value, comment, revision)
         for instrument, item, turn, value, comment, revision in sheet_rows.answers(assignment.pk)

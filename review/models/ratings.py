@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import pghistory
 from django.conf import settings as site
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 
-from review.models.studies import Instrument, Study, StudyDialogue, StudyState
+from review.models.studies import Instrument, Study, StudyDialogue, StudyInstrument, StudyState
 from sqpsych_site.models import User
 
 
@@ -47,6 +48,12 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
             .exclude(state=AssignmentState.LOCKED)
         )
 
+    def with_work(self) -> "AssignmentQuerySet":
+        """With the study, the dialogue's place in it, and ``instrument_ids`` in their order."""
+        forms = StudyInstrument.objects.filter(study=OuterRef("study_id")).order_by("position")
+        rows = self.select_related("study", "study_dialogue")
+        return rows.annotate(instrument_ids=ArraySubquery(forms.values("instrument_id")))
+
     def open(self) -> "AssignmentQuerySet":
         """Not yet submitted nor handed back."""
         return self.filter(state__in=[AssignmentState.DUE, AssignmentState.STARTED])
@@ -60,12 +67,15 @@ class Assignment(models.Model):
     """One rater's task: one dialogue of one study."""
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="assignments")
+    # No index of their own: each begins one of those below, and every save writes to all of them.
+    study = models.ForeignKey(
+        Study, on_delete=models.CASCADE, related_name="assignments", db_index=False
+    )
     study_dialogue = models.ForeignKey(
-        StudyDialogue, on_delete=models.CASCADE, related_name="assignments"
+        StudyDialogue, on_delete=models.CASCADE, related_name="assignments", db_index=False
     )
     rater = models.ForeignKey(
-        site.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="assignments"
+        site.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="assignments", db_index=False
     )
     kind = models.CharField(
         max_length=12, choices=AssignmentKind.choices, default=AssignmentKind.LIVE
@@ -119,13 +129,18 @@ class Assignment(models.Model):
         return self.alias or self.study_dialogue.code
 
 
-@pghistory.track(append_only=True)
+@pghistory.track(append_only=True, level=pghistory.Statement)
 class Rating(models.Model):
     """One rater's answer to one item of one dialogue; the value is kept in the stored form that
     instruments.py defines ('0', '1.5', 'yes', 'not_sure', 'na', text)."""
 
-    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="ratings")
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    # Found by the index of the constraint below; nobody looks for all answers to an instrument.
+    assignment = models.ForeignKey(
+        Assignment, on_delete=models.PROTECT, related_name="ratings", db_index=False
+    )
+    instrument = models.ForeignKey(
+        Instrument, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     item = models.CharField(max_length=60)
     turn_number = models.PositiveIntegerField(null=True, blank=True, help_text="turn-level items")
     value = models.TextField(blank=True, help_text="empty: only a comment so far, or cleared")

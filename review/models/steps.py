@@ -29,13 +29,16 @@ class Step(models.Model):
     newest child is what redo leads to. An undo or redo names the answer it moved as its parent.
     """
 
-    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="steps")
+    # Found by the indexes of the constraints below.
+    assignment = models.ForeignKey(
+        Assignment, on_delete=models.PROTECT, related_name="steps", db_index=False
+    )
     number = models.PositiveIntegerField(help_text="the assignment's revision after this step")
     parent = models.PositiveIntegerField(default=0)
     key = models.UUIDField()
     kind = models.CharField(max_length=10, choices=StepKind.choices)
     instrument = models.ForeignKey(
-        Instrument, null=True, on_delete=models.PROTECT, related_name="+"
+        Instrument, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     item = models.CharField(max_length=60, blank=True)
     turn_number = models.PositiveIntegerField(null=True)

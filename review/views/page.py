@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
+from generation.models import Turn
 from review.actions import Missing
 from review.models import Assignment
 from review.pace import progress_of
@@ -16,6 +18,7 @@ from review.standing import Spot, subtotals
 from review.views.form_shape import flag_fields_skeleton
 from review.views.markup import form_markup, transcript_markup
 from review.views.sheet import Sheet, sheet_of
+from sqpsych_site.statements import Worded
 
 
 def rating_context(
@@ -24,7 +27,7 @@ def rating_context(
     """Everything the rating page needs."""
     lacking = list(problems)
     sheet = sheet_of(assignment)
-    turns = list(assignment.study_dialogue.dialogue.turns.values_list("number", "role", "text"))
+    turns = _turns().fetch(assignment.study_dialogue.dialogue_id)
     labels = {item.id: item for item in sheet.shape.items}
     visible = visible_in(assignment.study)
     return {
@@ -50,6 +53,13 @@ def rating_context(
         "outbox": outbox_key(assignment.rater_id),
         **more,
     }
+
+
+@lru_cache(maxsize=1)
+def _turns() -> Worded[Turn]:
+    dialogue = -1
+    rows = Turn.objects.filter(dialogue=dialogue).order_by("number")
+    return Worded(rows.values_list("number", "role", "text"), [dialogue])
 
 
 def subtotal_views(sheet: Sheet) -> list[dict[str, object]]:

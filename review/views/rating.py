@@ -77,12 +77,13 @@ def _next(request: AuthenticatedRequest, done: Assignment) -> HttpResponseBase:
     url = reverse("review:rate", args=[following.uid])
     if not request.htmx:
         return redirect(url)
-    actions.open_assignment(assignment=following)
+    if not actions.open_assignment(assignment=following):
+        # Opened before, or given to somebody else in this moment.
+        following = assignment_of(request.user, following.uid)
     if request.headers.get("X-Prefetched") == str(following.uid):
         held = {"X-Next": str(following.uid), "HX-Push-Url": url}
         return HttpResponse(status=HTTPStatus.NO_CONTENT, headers=held)
-    assignment = assignment_of(request.user, following.uid)
-    response = _render(request, rating_context(assignment))
+    response = _render(request, rating_context(following))
     response["HX-Push-Url"] = url
     return response
 

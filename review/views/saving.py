@@ -142,7 +142,7 @@ def next_up(request: AuthenticatedRequest, uid: UUID) -> HttpResponseBase:
     following = actions.next_assignment(by=request.user, after=here)
     if following is None or actions.after_submit(here) is not None:
         return HttpResponse(status=204)
-    context = rating_context(assignment_of(request.user, following.uid))
+    context = rating_context(following)
     response = render(request, "review/rate.html#workspace", context)
     response["HX-Push-Url"] = reverse("review:rate", args=[following.uid])
     return response

@@ -3,15 +3,18 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from django.utils.translation import get_language, gettext
 
 from review.actions.definitions import definition_of, instruments_of
-from review.models import Assignment, AssignmentState, Instrument
+from review.actions.sheet_rows import answers
+from review.models import Assignment, AssignmentState, Evidence, Flag, Instrument
 from review.views.form_shape import FormShape, ItemShape, interned
+from sqpsych_site.statements import Worded
 
 Place = tuple[str, int | None]
+ANY = -1
 
 
 @dataclass(frozen=True)
@@ -140,22 +143,16 @@ def sheet_of(assignment: Assignment) -> Sheet:
 
 
 def _answers(assignment: Assignment, keys: Mapping[int, str]) -> dict[Place, Given]:
-    rows = assignment.ratings.values_list(
-        "instrument_id", "item", "turn_number", "value", "comment", "revision"
-    )
     return {
         (f"{keys[form]}-{item}", turn): Given(value, comment, revision)
-        for form, item, turn, value, comment, revision in rows
+        for form, item, turn, value, comment, revision in answers(assignment.pk)
         if form in keys
     }
 
 
 def _evidence(assignment: Assignment, shape: FormShape, keys: Mapping[int, str]) -> Iterable[Mark]:
     items = {item.id: item for item in shape.items}
-    rows = assignment.evidence.filter(withdrawn_at=None).values_list(
-        "uid", "instrument_id", "item", "flag__uid", "turn_number", "start", "end"
-    )
-    for uid, form, item, flag, turn, start, end in rows:
+    for uid, form, item, flag, turn, start, end in _marks().fetch(assignment.pk):
         if flag is not None:
             label = gettext("flag: further words")
             yield Mark(str(uid), f"flag-{flag}", label, turn, start, end, flag=True)
@@ -165,11 +162,24 @@ def _evidence(assignment: Assignment, shape: FormShape, keys: Mapping[int, str])
         yield Mark(str(uid), owner.id_at(turn), label, turn, start, end)
 
 
+@lru_cache(maxsize=1)
+def _marks() -> Worded[Evidence]:
+    rows = Evidence.objects.filter(assignment=ANY, withdrawn_at=None).values_list(
+        "uid", "instrument_id", "item", "flag__uid", "turn_number", "start", "end"
+    )
+    return Worded(rows, [ANY])
+
+
+@lru_cache(maxsize=1)
+def _raised() -> Worded[Flag]:
+    return Worded(Flag.objects.filter(assignment=ANY, withdrawn_at=None), [ANY])
+
+
 def _flags(assignment: Assignment, shape: FormShape) -> Iterable[FlagView]:
     form = shape.flags
     if form is None:
         return
-    for flag in assignment.flags.filter(withdrawn_at=None):
+    for flag in _raised().models(assignment.pk):
         severity = form.severity(flag.severity)
         yield FlagView(
             uid=str(flag.uid),

@@ -25,7 +25,8 @@ from sqpsych_site.local.service import Service
 
 TICK = 0.25
 WEB_SECONDS = 90.0
-WEB_THREADS = 8
+WEB_THREADS = 4
+MOST_WEB_PROCESSES = 4
 WORKER_THREADS = 4
 DATABASE_EVERY = 2.0
 DISK_EVERY = 60.0
@@ -34,6 +35,15 @@ ALMOST_FULL = 100 * 1024**2
 
 class Stopped(Exception):
     """The user wants it to end."""
+
+
+def web_command(port: int) -> list[str]:
+    """The web server as a module with its options: a process for each core, up to four."""
+    workers = min(os.cpu_count() or 1, MOST_WEB_PROCESSES)
+    options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    options += ["--workers", str(workers), "--blocking-threads", str(WEB_THREADS)]
+    options += ["--respawn-failed-workers", "--workers-kill-timeout", "3", "--no-ws"]
+    return ["granian", *options, "--log-level", "warning", "sqpsych_site.wsgi:application"]
 
 
 class Supervisor:
@@ -153,11 +163,7 @@ class Supervisor:
         )
 
     def _web(self) -> Child:
-        options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.options.port)]
-        options += ["--workers", "1", "--blocking-threads", str(WEB_THREADS)]
-        options += ["--respawn-failed-workers", "--workers-kill-timeout", "3", "--no-ws"]
-        options += ["--log-level", "warning", "sqpsych_site.wsgi:application"]
-        return self._python("web", "granian", *options)
+        return self._python("web", *web_command(self.options.port))
 
     def _worker(self) -> Child:
         options = ["--pool", "threads", "--concurrency", str(WORKER_THREADS)]

@@ -84,7 +84,7 @@ def sign_in(context: BrowserContext, live_server: Any) -> Callable[[User], None]
 
     def do(user: User) -> None:
         client = Client()
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend="sqpsych_site.accounts.Accounts")
         context.add_cookies(
             [
                 {

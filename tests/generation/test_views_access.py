@@ -162,5 +162,5 @@ def test_unknown_verb_is_no_address(
 )
 def test_writing_asks_for_the_token(name: str, batch: Batch, coordinator: User) -> None:
     client = Client(enforce_csrf_checks=True)
-    client.force_login(coordinator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(coordinator, backend="sqpsych_site.accounts.Accounts")
     assert client.post(_addresses(batch)[name]).status_code == HTTPStatus.FORBIDDEN

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,19 +16,13 @@ from generation.models import Batch, Dialogue, DialogueState, Turn
 from generation.protocols import builtin_protocols
 from sqpsych_site.local import valkey
 from tests.fakes.model_server import spawn
-from tests.processes import celery_worker, start_worker
+from tests.processes import celery_worker, free_port, start_worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 EXCHANGES = 5
 DIALOGUES = 12
 # Leases run out soon, so that the test need not wait for what a group would.
 QUICK = {"SQPSYCH_ENGINE_LEASE_SECONDS": "3"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_queue_asks_the_database_the_same_number_of_times(
         make_study([rater], dialogues, name=f"Study {number}")
     browser = client_of(rater)
     text_of(browser)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         text_of(browser)
 
 

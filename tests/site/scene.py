@@ -54,7 +54,7 @@ from sqpsych_site.roles import Role
 from tests.factories import WHEN, assignments_of, make_dialogue, make_instrument, make_study
 from tests.people import password_hash
 
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+BACKEND = "sqpsych_site.accounts.Accounts"
 EXPERT = "sqpsych-expert"
 ITEM = "t1_key_thoughts"
 ROLES = tuple(Role)

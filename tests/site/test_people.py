@@ -183,7 +183,7 @@ def test_changes_need_a_post_with_a_token(administrator, rater, name, client_of)
     url = person_urls(rater)[name]
     assert client_of(administrator).get(url).status_code == 405
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(administrator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    strict.force_login(administrator, backend="sqpsych_site.accounts.Accounts")
     assert strict.post(url, {"role": "researcher"}).status_code == 403
 
 
