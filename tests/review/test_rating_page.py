@@ -237,7 +237,7 @@ def test_queue_makes_the_same_queries_for_one_and_three(
 ):
     make_study([rater], [make_dialogue() for _ in range(count)])
     client = client_of(rater)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         page = client.get("/review/").content.decode()
     assert page.count("Open<span") == count
 
@@ -250,5 +250,5 @@ def test_rating_page_makes_the_same_queries_for_one_and_three_turns(
     [assignment] = assignments_of(study, rater)
     client = client_of(rater)
     client.get(f"/review/{assignment.uid}/")
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         client.get(f"/review/{assignment.uid}/")
