@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('review', '0009_adjudication'),
+        ('review', '0010_references_turns_and_backgrounds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
