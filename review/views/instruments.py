@@ -17,8 +17,8 @@ from review.actions.definitions import definition_of
 from review.instruments import builtin_instruments, instrument_templates, load_instrument
 from review.items import Item
 from review.models import Instrument, StudyInstrument
-from review.views.form_shape import FormShape
-from review.views.markup import form_preview
+from review.views.form_shape import FormShape, flag_fields_skeleton
+from review.views.markup import form_preview, turn_preview
 from sqpsych_site.roles import AuthenticatedRequest, Verb, require
 
 MAX_BYTES = 1024 * 1024
@@ -108,7 +108,8 @@ def instrument_detail(request: AuthenticatedRequest, instrument_id: int) -> Http
         ],
         "preview": form_preview(shape),
         "conditional": [_asked(one, definition.items) for one in definition.items if one.show_if],
-        "turnwise": [one for one in definition.items if one.level == "turn"],
+        "turnwise": turn_preview(shape) if shape.turn_items else "",
+        "flag_fields": flag_fields_skeleton(shape).fill({}) if shape.flags else "",
         "totals": [(rule, len(definition.counted(rule))) for rule in definition.total_rules],
         "studies": StudyInstrument.objects.filter(instrument=row).count(),
     }

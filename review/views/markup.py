@@ -42,8 +42,16 @@ def count_text(done: int, asked: int) -> str:
 
 def form_preview(shape: FormShape) -> SafeString:
     """The form as a rater meets it first, without any answer."""
-    blank = Sheet(shape=shape, answers={}, marks=(), flags=())
-    return form_markup(blank)
+    return form_markup(_blank(shape))
+
+
+def turn_preview(shape: FormShape) -> SafeString:
+    """What is asked at a turn, as at the first one of a dialogue."""
+    return _turn_items(_blank(shape), 1, {})
+
+
+def _blank(shape: FormShape) -> Sheet:
+    return Sheet(shape=shape, answers={}, marks=(), flags=())
 
 
 def _fill_item(

@@ -207,3 +207,18 @@ def test_preview_is_the_raters_form_in_each_language(coordinator, client_of):
     assert "Risk of suicide or self-harm: Possible or Imminent" in english
     assert "Risk of suicide or self-harm" in client.get(url, {"language": "xx"}).content.decode()
     assert "hx-post" not in english.split('id="preview-title"')[1]
+
+
+def test_preview_shows_flags_and_turns_as_the_form_asks_them(coordinator, client_of):
+    client = client_of(coordinator)
+    at_turns = OWN.replace('key = "safety_problem"', 'key = "safety_problem"\nlevel = "turn"', 1)
+    client.post(LIST, file(at_turns))
+    row = Instrument.objects.get(version="1-own")
+    page = client.get(reverse("review:instrument_detail", args=[row.pk])).content.decode()
+    turn, flags = page.split('id="turnwise-title"')[1].split('id="flags-title"')
+    assert 'id="safety-safety_problem-t1"' in turn
+    assert turn.count('name="safety:safety_problem:t1"') >= 2
+    assert flags.count('name="category"') == 17
+    # To look at, not to fill in.
+    assert "<form" not in turn + flags.partition("</main>")[0]
+    assert flags.index("disabled") < flags.index('name="category"')
