@@ -58,10 +58,11 @@ class Window(threading.Thread):
     def run(self) -> None:
         """Work until it is over, or until the server says something it must not."""
         number = 0
-        while not self.over.is_set() and self.problem is None:
-            item, value = ITEMS[number % len(ITEMS)], str(number // len(ITEMS) % 3)
-            self.give(item, value)
-            number += 1
+        with contextlib.closing(self.link):
+            while not self.over.is_set() and self.problem is None:
+                item, value = ITEMS[number % len(ITEMS)], str(number // len(ITEMS) % 3)
+                self.give(item, value)
+                number += 1
 
     def give(self, item: str, value: str) -> None:
         """One answer, sent again under its key as the page does."""
