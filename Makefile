@@ -39,13 +39,16 @@ help:
 run: venv-run
 	@SQPSYCH_UNDER_MAKE=1 exec $(BIN)/python -m sqpsych_site.local
 
-test: venv chromium rscript engine
 ifdef ARGS
+test: venv chromium rscript engine
 	@exec $(BIN)/python -m pytest $(ARGS)
 else
-	@# First what can run side by side, then what needs the machine for itself: browser, killed processes, vLLM.
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ($(ALONE))"
-	@exec $(BIN)/python -m pytest -m "$(ALONE)"
+test: venv chromium rscript
+	@# First what can run side by side, while the model server's packages come; then what needs the
+	@# machine for itself: browser, killed processes, vLLM.
+	@$(BIN)/python -m sqpsych_site.local.engine install & engine=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ($(ALONE))" || { kill $$engine; exit 1; }; \
+	wait $$engine && exec $(BIN)/python -m pytest -m "$(ALONE)"
 endif
 
 lint: venv

@@ -194,8 +194,8 @@
   // The dialogue takes nothing any more. What waits for it stays until the rater has seen why.
   function over(uid, sentence) {
     const theirs = queue.filter((one) => one.uid === uid);
-    if (uid === rate.uid()) for (const one of theirs) one.held = true;
-    else theirs.forEach(forget);
+    // The clock is nothing that the rater would look at; held, it would keep the next submission back.
+    for (const one of theirs) if (uid === rate.uid() && one.op.kind !== "time") one.held = true; else forget(one);
     rate.over(uid, sentence);
     return 0;
   }
