@@ -47,7 +47,7 @@ test: venv chromium rscript
 	@# First what can run side by side, while the model server's packages come; then what needs the
 	@# machine for itself: browser, killed processes, vLLM.
 	@$(BIN)/python -m sqpsych_site.local.engine install & engine=$$!; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ($(ALONE))" || { kill $$engine; exit 1; }; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ($(ALONE))" || { kill $$engine 2>/dev/null; exit 1; }; \
 	wait $$engine && exec $(BIN)/python -m pytest -m "$(ALONE)"
 endif
 

@@ -107,7 +107,7 @@ def _pages(study_id: int) -> tuple[float, dict[str, tuple[float, list[float]]]]:
     figures = time.perf_counter() - begun
     client, found = Client(SERVER_NAME="localhost"), {}
     reader = User.objects.create_user(username="reader", password=None, role="researcher")
-    client.force_login(reader, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(reader, backend="sqpsych_site.accounts.Accounts")
     for name in ("results", "quality"):
         seconds = []
         for _ in range(8):

@@ -95,6 +95,7 @@ def _cold(table: Table, browser: Any, base: str, cookie: str, uid: str) -> None:
         wire = Wire()
         wire.listen(context.new_cdp_session(page))
         page.goto(f"{base}/review/{uid}/", wait_until="networkidle")
+        page.wait_for_function("() => window.usable")
         times.append(page.evaluate("usable") / 1000)
         paints.append(
             page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
@@ -165,7 +166,7 @@ def _work() -> tuple[str, list[str]]:
 
     user = User.objects.create_user(username="browser", password=None, role="rater")
     client = Client()
-    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(user, backend="sqpsych_site.accounts.Accounts")
     dialogues = [make_dialogue([f"{n} {WORDS}" for n in range(TURNS)]) for _ in range(DIALOGUES)]
     study = make_study([user], dialogues, name="Browser")
     return client.cookies["sessionid"].value, [str(a.uid) for a in assignments_of(study, user)]
