@@ -18,6 +18,10 @@
     unsaved = true;
     state("", $("#pair").dataset.saving);
   });
+  // A login that has ended is told here; without this the whole page would go to the login page.
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.target.closest?.("#judgment")) event.detail.headers["X-SQPsych-Save"] = "1";
+  });
   // A saved change brings only the new revision and the words: the form stays as it is.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, target } = event.detail;

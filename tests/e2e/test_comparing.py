@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.sessions.models import Session
 from django.urls import reverse
 from playwright.sync_api import Page, Route, expect
 
@@ -75,6 +76,18 @@ def test_choice_made_while_the_server_is_away_is_saved_when_it_is_back(
     expect(page.locator("#pair-state")).to_contain_text("Saved", timeout=15_000)
     left = "other" if opened.swapped else "one"
     assert stored(opened) == (left, "started")
+
+
+def test_choice_made_after_the_login_has_ended_stays_on_the_page(
+    page: Page, opened: Comparison, expected_errors: list[str]
+) -> None:
+    expected_errors += ["status of 401", "Response Status Error Code 401"]
+    here = page.url
+    Session.objects.all().delete()
+    page.keyboard.press("1")
+    expect(page.locator("#pair-state")).to_contain_text("sign in again in another window")
+    assert page.url == here
+    expect(page.locator("#judgment input:checked")).to_have_count(1)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (820, "dark"), (390, "light")])
